@@ -1,0 +1,104 @@
+/**
+ * One machine cloned from a template: started, its state loaded, its agent connected, put to sleep and woken.
+ * The hot path of create, resume and fork. Inside the driver only.
+ */
+import { chmod, mkdir } from 'node:fs/promises';
+import { createRevert, type Logger } from '@aviary/kernel';
+import { connectGuest, type GuestLink } from '../guest-link/index.ts';
+import type { DriverContext } from './context.ts';
+import { hostBootId } from './context.ts';
+import { cloneFile } from './disk.ts';
+import type { Started } from './launcher.ts';
+import { type CapsulePaths, writeJson } from './layout.ts';
+import { OVERHEAD_MB } from './machine.ts';
+import { loadDevices, loadPages } from './migration.ts';
+import { connectQmp, type Qmp } from './qmp.ts';
+import type { RunRecord } from './records.ts';
+import { type BootedTemplate, killProcess } from './templates.ts';
+
+/** A running or stopped machine that this process talks to. */
+export interface LiveMachine {
+  started: Started;
+  qmp: Qmp;
+  /** Absent until somebody needs the inside; see {@link linkGuest}. */
+  link: GuestLink | null;
+}
+
+export interface CloneOrder {
+  unit: string;
+  uid: number;
+  template: BootedTemplate;
+  paths: CapsulePaths;
+  /** Memory and devices of a pause or fork; the template's own when null. */
+  state: { pages: string; devices: string } | null;
+}
+
+/** Makes the directory of a new capsule with its disk. */
+export async function prepareDirectory(
+  template: BootedTemplate,
+  paths: CapsulePaths,
+  disk?: string,
+): Promise<void> {
+  await mkdir(paths.dir, { mode: 0o755 });
+  await cloneFile(disk ?? template.paths.seed, paths.disk);
+  await chmod(paths.disk, 0o600);
+}
+
+/** A machine with its state loaded that has not run an instruction yet. On failure nothing is left running. */
+export async function startClone(context: DriverContext, order: CloneOrder): Promise<LiveMachine> {
+  const { launcher, hostTool, log } = context;
+  const { template, paths, unit, uid, state } = order;
+  const { vcpus, memoryMb, rootfs, templateDisk } = template.record;
+  const revert = createRevert(log);
+  try {
+    revert.push('control group', () => launcher.cleanUp(unit));
+    const started = await launcher.launch({
+      name: unit,
+      uid,
+      machine: { vcpus, memoryMb, rootfs, templateDisk },
+      start: { kind: 'restore' },
+      capsule: paths,
+      templateDir: template.paths.dir,
+      writableTemplate: false,
+      bootDir: null,
+      stateFile: state?.devices ?? template.paths.devices,
+      limits: { memoryMb: memoryMb + OVERHEAD_MB, cpus: vcpus + 0.5, processes: 128 },
+    });
+    revert.push('process', () => killProcess(started.pid, started.startTime));
+    const run: RunRecord = { ...started, bootId: hostBootId };
+    await writeJson(paths.runJson, run, false);
+    const qmp = await connectQmp(paths.qmp);
+    revert.push('qmp', () => qmp.close());
+    if (state) await loadPages(hostTool, started.pid, template.paths.mem, state.pages);
+    await loadDevices(qmp);
+    return { started, qmp, link: null };
+  } catch (error) {
+    await revert.run();
+    throw error;
+  }
+}
+
+/** The connection to the agent of a machine, made on first use. */
+export async function linkGuest(machine: LiveMachine, paths: CapsulePaths, log: Logger): Promise<GuestLink> {
+  machine.link ??= await connectGuest({ ctlPath: paths.ctl, bulkPath: paths.bulk, log, deadlineMs: 20_000 });
+  return machine.link;
+}
+
+/** Runs it up to its first command and stops it again: the state in which pool members wait. */
+export async function warmAndStop(machine: LiveMachine, paths: CapsulePaths, log: Logger): Promise<void> {
+  await machine.qmp.execute('cont');
+  const link = await linkGuest(machine, paths, log);
+  const process = await link.exec({ argv: ['/bin/sh', '-c', 'echo warm'] });
+  for await (const _ of process.output);
+  await process.exit;
+  await link.quiesce();
+  await machine.qmp.execute('stop');
+}
+
+/** Ends the machine and closes what connects to it. */
+export async function endMachine(context: DriverContext, machine: LiveMachine, unit: string): Promise<void> {
+  machine.link?.close();
+  machine.qmp.close();
+  await killProcess(machine.started.pid, machine.started.startTime);
+  await context.launcher.cleanUp(unit);
+}

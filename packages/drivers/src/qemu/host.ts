@@ -1,0 +1,405 @@
+/**
+ * The capsules of this machine: every call of CapsuleHost, on top of templates, clones and the pool.
+ * Inside the driver only; index.ts puts it together.
+ */
+import { existsSync } from 'node:fs';
+import { chmod, chown, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { AviaryError, createRevert, isAviaryError, randomHex } from '@aviary/kernel';
+import type { CapsuleHost, CapsuleOnHost, CapsuleSpec, HostEvent } from '@aviary/protocol';
+import { endMachine, type LiveMachine, linkGuest, prepareDirectory, startClone } from './clone.ts';
+import type { DriverContext } from './context.ts';
+import { cloneFile, createOverlay, flatten } from './disk.ts';
+import { type CapsulePaths, capsulePaths, discard, syncPath, templatePaths, writeJson } from './layout.ts';
+import { INSIDE } from './machine.ts';
+import { applyPages, dumpPages, saveDevices } from './migration.ts';
+import type { Pool } from './pool.ts';
+import type { CapsuleRecord, PauseRecord, TemplateRecord } from './records.ts';
+import { allocatedBytes, type BootedTemplate, type TemplateStore } from './templates.ts';
+
+/** Address of every guest in the user network of its own. */
+const GUEST_IP = '10.0.2.15';
+
+/** A capsule that this process knows. */
+export interface Entry {
+  record: CapsuleRecord;
+  paths: CapsulePaths;
+  state: 'running' | 'paused' | 'dead';
+  reason: string | null;
+  machine: LiveMachine | null;
+  /** Set while the machine is ended on purpose, so that its end is not news. */
+  ending: boolean;
+  /** Operations on one capsule run one after the other. */
+  queue: Promise<unknown>;
+}
+
+export type Capsules = Omit<CapsuleHost, 'facts' | 'free' | 'subscribe'> & {
+  /** Takes over a capsule found on disk. */
+  adopt(entry: Entry): void;
+  entries(): IterableIterator<Entry>;
+  /** Lets go of all machines, which run on. */
+  detach(): void;
+};
+
+export function createCapsules(
+  context: DriverContext,
+  parts: { templates: TemplateStore; pool: Pool; poolSize: number; emit: (event: HostEvent) => void },
+): Capsules {
+  const { layout, log, uids, launcher, hostTool } = context;
+  const { templates, pool, emit } = parts;
+  const known = new Map<string, Entry>();
+
+  const entryOf = (id: string): Entry => {
+    const entry = known.get(id);
+    if (!entry) throw new AviaryError('capsule_not_found', `capsule ${id} is not on this host`);
+    return entry;
+  };
+  const onHost = ({ record, state, reason }: Entry): CapsuleOnHost => ({
+    id: record.spec.id,
+    state,
+    reason,
+    guestIp: GUEST_IP,
+  });
+  const templateOf = (entry: Entry): BootedTemplate => {
+    const template = templates.byKey(entry.record.template);
+    if (!template)
+      throw new AviaryError('internal', `template ${entry.record.template} of a capsule is gone`);
+    return template;
+  };
+  const stillUsed = (key: string) => [...known.values()].some(({ record }) => record.template === key);
+
+  /** Runs `work` after everything asked of this capsule before. */
+  const inTurn = <T>(entry: Entry, work: () => Promise<T>): Promise<T> => {
+    const turn = entry.queue.then(work, work);
+    entry.queue = turn.catch(() => undefined); // the caller gets the failure, the queue goes on
+    return turn;
+  };
+
+  const watch = (entry: Entry, machine: LiveMachine) => {
+    machine.qmp.closed.then(async () => {
+      if (entry.machine !== machine || entry.ending) return;
+      entry.state = 'dead';
+      entry.reason = await reasonOfDeath(entry.paths);
+      entry.machine = null;
+      machine.link?.close();
+      await launcher
+        .cleanUp(entry.record.unit)
+        .catch((err) => log.warn({ err }, 'control group left behind'));
+      emit({ type: 'capsule.died', id: entry.record.spec.id, reason: entry.reason });
+    });
+  };
+
+  const adopt: Capsules['adopt'] = (entry) => {
+    known.set(entry.record.spec.id, entry);
+    uids.adopt(entry.record.uid);
+    if (entry.machine) watch(entry, entry.machine);
+  };
+
+  /** Entropy, clock, identity: nothing of the guest's own may run before this. */
+  const personalise = async (entry: Entry, machine: LiveMachine, growDisk: boolean) => {
+    const { spec, generation } = entry.record;
+    const link = await linkGuest(machine, entry.paths, log);
+    await link.restore({
+      entropy: context.random(64),
+      realtime: context.now(),
+      hostname: spec.id,
+      machineId: context.random(16).toString('hex'),
+      generation,
+      envs: spec.envs,
+      user: spec.user,
+      growDisk,
+    });
+  };
+
+  /** From a machine whose state is loaded to a running capsule. */
+  const wake = async (entry: Entry, machine: LiveMachine, grow: boolean) => {
+    if (grow)
+      await machine.qmp.execute('block_resize', {
+        'node-name': 'disk',
+        size: entry.record.spec.diskMb * 1048576,
+      });
+    const running = machine.qmp.execute('cont');
+    await Promise.all([running, personalise(entry, machine, grow)]);
+    entry.machine = machine;
+    entry.state = 'running';
+    watch(entry, machine);
+  };
+
+  const newEntry = (spec: CapsuleSpec, template: BootedTemplate, uid: number, unit: string): Entry => ({
+    record: { spec, template: template.key, uid, unit, generation: 1 },
+    paths: capsulePaths(join(layout.capsules, spec.id)),
+    state: 'running',
+    reason: null,
+    machine: null,
+    ending: false,
+    queue: Promise.resolve(),
+  });
+
+  /** A warm clone takes the name; one rename makes it a capsule. */
+  const fromPool = async (spec: CapsuleSpec, template: BootedTemplate): Promise<Entry | null> => {
+    const member = pool.claim(template);
+    if (!member) return null;
+    const entry = newEntry(spec, template, member.uid, member.unit);
+    try {
+      await writeJson(join(member.dir, 'capsule.json'), entry.record, false);
+      await rename(member.dir, entry.paths.dir);
+      await wake(entry, member.machine, spec.diskMb > template.record.diskMb);
+      return entry;
+    } catch (error) {
+      log.warn({ err: error }, 'a warm clone could not be used');
+      await endMachine(context, member.machine, member.unit);
+      uids.release(member.uid);
+      await discard(layout, member.dir);
+      await discard(layout, entry.paths.dir);
+      return null;
+    }
+  };
+
+  /** A clone made now; from a fork's state and disk when given. */
+  const fromClone = async (
+    spec: CapsuleSpec,
+    template: BootedTemplate,
+    fork?: { pages: string; devices: string; disk: string },
+  ): Promise<Entry> => {
+    const uid = uids.take();
+    const entry = newEntry(spec, template, uid, `c-${randomHex(8)}`);
+    const { paths, record } = entry;
+    const revert = createRevert(log);
+    revert.push('user id', () => uids.release(uid));
+    revert.push('directory', () => discard(layout, paths.dir));
+    try {
+      await prepareDirectory(template, paths, fork?.disk);
+      await writeJson(paths.json, record, false);
+      const machine = await startClone(context, {
+        unit: record.unit,
+        uid,
+        template,
+        paths,
+        state: fork ?? null,
+      });
+      revert.push('machine', () => endMachine(context, machine, record.unit));
+      await wake(entry, machine, spec.diskMb > template.record.diskMb && !fork);
+      return entry;
+    } catch (error) {
+      entry.ending = true;
+      await revert.run();
+      throw error;
+    }
+  };
+
+  const register = (entry: Entry): CapsuleOnHost => {
+    known.set(entry.record.spec.id, entry);
+    return onHost(entry);
+  };
+
+  /** Stops a machine cleanly between two messages; returns how to let it go on. */
+  const freeze = async (entry: Entry, machine: LiveMachine) => {
+    const link = await linkGuest(machine, entry.paths, log);
+    await link.quiesce();
+    await machine.qmp.execute('stop');
+  };
+
+  /** Memory and devices of a frozen machine, into `dir`. */
+  const saveState = async (entry: Entry, machine: LiveMachine, dir: string) => {
+    const template = templateOf(entry);
+    const own = join(entry.paths.run, 'devices');
+    const insideRun = process.getuid?.() === 0 ? `${INSIDE.capsule}/run` : entry.paths.run;
+    await saveDevices(machine.qmp, `${insideRun}/devices`);
+    await dumpPages(hostTool, machine.started.pid, template.paths.mem, join(dir, 'pages'));
+    await rename(own, join(dir, 'devices'));
+    if (process.getuid?.() === 0) await chown(join(dir, 'devices'), 0, 0);
+    await syncPath(join(dir, 'devices'));
+  };
+
+  const runningMachine = (entry: Entry): LiveMachine => {
+    if (entry.state !== 'running' || !entry.machine) {
+      throw new AviaryError('capsule_not_running', `capsule ${entry.record.spec.id} is ${entry.state}`);
+    }
+    return entry.machine;
+  };
+
+  const pause = async (entry: Entry) => {
+    if (entry.state === 'paused') return;
+    const machine = runningMachine(entry);
+    const { paths, record } = entry;
+    await rm(paths.pause, { recursive: true, force: true });
+    await mkdir(paths.pause, { mode: 0o700 });
+    await freeze(entry, machine);
+    try {
+      await saveState(entry, machine, paths.pause);
+      const done: PauseRecord = { pausedAt: context.now().toISOString(), qemuVersion: context.qemuVersion };
+      await writeJson(paths.pauseJson, done, true);
+    } catch (error) {
+      await rm(paths.pause, { recursive: true, force: true });
+      await machine.qmp.execute('cont');
+      throw error;
+    }
+    entry.ending = true;
+    entry.state = 'paused';
+    entry.machine = null;
+    await endMachine(context, machine, record.unit);
+    await rm(paths.runJson, { force: true });
+    entry.ending = false;
+  };
+
+  const resume = async (entry: Entry): Promise<CapsuleOnHost> => {
+    if (entry.state === 'running') return onHost(entry);
+    if (entry.state !== 'paused') {
+      throw new AviaryError('capsule_not_paused', `capsule ${entry.record.spec.id} is ${entry.state}`);
+    }
+    const { paths, record } = entry;
+    const template = templateOf(entry);
+    record.generation++;
+    await writeJson(paths.json, record, false);
+    const machine = await startClone(context, {
+      unit: record.unit,
+      uid: record.uid,
+      template,
+      paths,
+      state: { pages: paths.pages, devices: paths.devices },
+    });
+    // From here on the guest may write to its disk, so the saved memory must never be loaded again.
+    await rm(paths.pauseJson);
+    await wake(entry, machine, false);
+    await rm(paths.pause, { recursive: true, force: true });
+    return onHost(entry);
+  };
+
+  const destroy = async (entry: Entry) => {
+    entry.ending = true;
+    const { machine, record, paths } = entry;
+    entry.machine = null;
+    entry.state = 'dead';
+    if (machine) await endMachine(context, machine, record.unit);
+    await discard(layout, paths.dir);
+    known.delete(record.spec.id);
+    uids.release(record.uid);
+    await templates.collect(stillUsed);
+  };
+
+  /** A frozen copy of memory, devices and disk in a scratch directory; the capsule stops only meanwhile. */
+  const capture = async (entry: Entry, dir: string) => {
+    const machine = runningMachine(entry);
+    await freeze(entry, machine);
+    try {
+      await saveState(entry, machine, dir);
+      await cloneFile(entry.paths.disk, join(dir, 'disk.qcow2'));
+    } finally {
+      await machine.qmp.execute('cont');
+    }
+  };
+
+  const snapshot = async (entry: Entry, id: string) => {
+    const source = templateOf(entry);
+    const building = await templates.scratch();
+    try {
+      await capture(entry, building);
+      const inside = templatePaths(building);
+      await applyPages(hostTool, source.paths.mem, join(building, 'pages'), inside.mem);
+      await rm(join(building, 'pages'));
+      if (source.record.templateDisk) {
+        await rename(inside.disk, join(building, 'overlay.qcow2'));
+        await flatten(join(building, 'overlay.qcow2'), source.paths.disk, inside.disk);
+      }
+      const { diskMb } = entry.record.spec;
+      await createOverlay(inside.seed, inside.disk, 'qcow2', diskMb);
+      for (const file of [inside.mem, inside.devices, inside.disk, inside.seed]) await chmod(file, 0o644);
+      await syncPath(inside.disk);
+      const record: TemplateRecord = {
+        ...source.record,
+        kind: 'snapshot',
+        name: id,
+        diskMb,
+        templateDisk: true,
+        qemuVersion: context.qemuVersion,
+        createdAt: context.now().toISOString(),
+      };
+      const { paths } = await templates.adopt(building, id, record);
+      const { vcpus, memoryMb } = record;
+      return { id, vcpus, memoryMb, diskMb, sizeBytes: await allocatedBytes(paths.dir) };
+    } catch (error) {
+      await discard(layout, building);
+      throw error;
+    }
+  };
+
+  const fork = async (entry: Entry, children: readonly CapsuleSpec[]): Promise<CapsuleOnHost[]> => {
+    const template = templateOf(entry);
+    const dir = join(layout.pool, `fork-${randomHex(6)}`);
+    await mkdir(dir, { mode: 0o700 });
+    const state = { pages: join(dir, 'pages'), devices: join(dir, 'devices'), disk: join(dir, 'disk.qcow2') };
+    try {
+      await capture(entry, dir);
+      const made = await Promise.allSettled(children.map((spec) => fromClone(spec, template, state)));
+      const failed = made.find((result) => result.status === 'rejected');
+      if (failed) {
+        for (const result of made) if (result.status === 'fulfilled') await destroy(result.value);
+        throw failed.reason;
+      }
+      return made.flatMap((result) => (result.status === 'fulfilled' ? [register(result.value)] : []));
+    } finally {
+      await discard(layout, dir);
+    }
+  };
+
+  return {
+    adopt,
+    entries: () => known.values(),
+    detach: () => {
+      for (const entry of known.values()) {
+        entry.ending = true;
+        entry.machine?.link?.close();
+        entry.machine?.qmp.close();
+      }
+    },
+    prepare: async (ref, vcpus, memoryMb) => {
+      const template = await templates.ensure(ref, vcpus, memoryMb);
+      if (template.record.kind === 'base') pool.want(template, parts.poolSize);
+    },
+    isPrepared: (ref, vcpus, memoryMb) => templates.find(ref, vcpus, memoryMb) !== null,
+    create: async (spec) => {
+      const existing = known.get(spec.id);
+      if (existing) return onHost(existing);
+      const template = await templates.ensure(spec.template, spec.vcpus, spec.memoryMb);
+      return pool.busy(async () => {
+        const entry = (await fromPool(spec, template)) ?? (await fromClone(spec, template));
+        if (template.record.kind === 'base') pool.want(template, parts.poolSize);
+        return register(entry);
+      });
+    },
+    destroy: async (id) => {
+      const entry = known.get(id);
+      if (entry) await inTurn(entry, () => destroy(entry));
+    },
+    pause: (id) => inTurn(entryOf(id), () => pause(entryOf(id))),
+    resume: (id) => inTurn(entryOf(id), () => pool.busy(() => resume(entryOf(id)))),
+    fork: (id, children) => inTurn(entryOf(id), () => pool.busy(() => fork(entryOf(id), children))),
+    snapshot: (id, templateId) => inTurn(entryOf(id), () => snapshot(entryOf(id), templateId)),
+    removeSnapshot: async (id) => {
+      const template = templates.find({ kind: 'snapshot', id }, 0, 0);
+      if (template) await pool.drop(template.key);
+      await templates.remove(id, stillUsed);
+    },
+    list: async () => [...known.values()].map(onHost),
+    snapshots: () => templates.snapshots(),
+    guest: async (id) => {
+      const entry = entryOf(id);
+      const machine = runningMachine(entry);
+      try {
+        return await linkGuest(machine, entry.paths, log);
+      } catch (error) {
+        if (isAviaryError(error)) throw error;
+        throw new AviaryError('capsule_lost', `capsule ${id} does not answer`, { cause: error });
+      }
+    },
+  };
+}
+
+/** The last thing QEMU said, or that it said nothing. */
+async function reasonOfDeath(paths: CapsulePaths): Promise<string> {
+  const log = existsSync(paths.log) ? (await readFile(paths.log, 'utf8')).trim() : '';
+  const last = log.split('\n').at(-1) ?? '';
+  return last === ''
+    ? 'its machine ended: shut down inside, out of memory, or killed on the host'
+    : `its machine ended: ${last}`;
+}
