@@ -1,0 +1,50 @@
+/** Unknown paths and methods under a surface's prefix, answered in that surface's own form. */
+import { AviaryError } from '@aviary/kernel';
+import type { FastifyInstance } from 'fastify';
+import type { MountedRoute } from './mount.ts';
+import type { Surface } from './surface.ts';
+
+/** Installs the 404 (and 405 with `Allow`) of the surface for everything under its prefix. */
+export function refuseUnknown(scope: FastifyInstance, surface: Surface, mounted: MountedRoute[]): void {
+  const byShape = new Map<string, Set<string>>();
+  for (const { located } of mounted) {
+    const shape = located.path.replaceAll(/\{\w+\}/g, '*');
+    const methods = byShape.get(shape) ?? new Set();
+    methods.add(located.method.toUpperCase());
+    if (located.method === 'get') methods.add('HEAD');
+    byShape.set(shape, methods);
+  }
+  const allowed = (path: string): string[] => {
+    const segments = path.split('/');
+    const methods = new Set<string>();
+    for (const [shape, some] of byShape) {
+      const parts = shape.split('/');
+      if (
+        parts.length === segments.length &&
+        parts.every((p, i) => (p === '*' ? segments[i] : p === segments[i]))
+      ) {
+        for (const method of some) methods.add(method);
+      }
+    }
+    return [...methods];
+  };
+  scope.all(
+    `${surface.prefix}/*`,
+    {
+      exposeHeadRoute: false,
+      // before the body is read: nobody has to send it to learn that there is nothing here
+      onRequest: async (request, reply) => {
+        const methods = allowed(request.url.split('?', 1)[0]!);
+        if (methods.length === 0) {
+          throw new AviaryError('not_found', 'no such route; GET /openapi.json lists them');
+        }
+        reply.header('allow', methods.join(', '));
+        throw new AviaryError(
+          'method_not_allowed',
+          `${request.method} is not possible here; allowed: ${methods.join(', ')}`,
+        );
+      },
+    },
+    async () => undefined,
+  );
+}

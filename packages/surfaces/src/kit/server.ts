@@ -1,0 +1,67 @@
+/** The Fastify app all surfaces share: limits, request ids, security headers. Made by the control plane. */
+import { randomBytes } from 'node:crypto';
+import type { Server } from 'node:http';
+import { AviaryError, type Logger } from '@aviary/kernel';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import { type ErrorTable, toWireError, type WireError } from './errors.ts';
+import { routeUpgrades } from './upgrade.ts';
+
+export interface ServerOptions {
+  /** Listens already, or will; gets the app's requests through {@link HttpApp.handle}. */
+  server: Server;
+  log: Logger;
+  /** Believe X-Forwarded-* of the proxy in front. Off unless one is there. */
+  trustProxy: boolean;
+  /** How requests outside every surface are refused. */
+  fallback: { errors: ErrorTable; renderError(error: WireError): unknown };
+}
+
+/** Bytes of a JSON body unless the route says otherwise. */
+export const BODY_LIMIT = 1024 * 1024;
+
+const HEADERS = {
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-resource-policy': 'same-origin',
+  'content-security-policy': "default-src 'none'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+} as const;
+
+/** The app; register surfaces, then `ready()`, then pass requests to `app.routing`. */
+export function createApp({ server, log, trustProxy, fallback }: ServerOptions): FastifyInstance {
+  const app = Fastify({
+    serverFactory: () => server,
+    logger: false,
+    trustProxy,
+    bodyLimit: BODY_LIMIT,
+    routerOptions: { maxParamLength: 1024, caseSensitive: true },
+    genReqId: (request) => {
+      const given = request.headers['x-request-id'];
+      return typeof given === 'string' && /^[\w.-]{1,64}$/.test(given)
+        ? given
+        : randomBytes(8).toString('hex');
+    },
+    frameworkErrors: (thrown, request, reply) => {
+      const wire = toWireError(thrown, fallback.errors, request.id);
+      const answer = reply as FastifyReply;
+      answer.code(wire.status).type('application/json; charset=utf-8').send(fallback.renderError(wire));
+    },
+  });
+  app.decorateRequest('actor', null);
+  app.addHook('onRequest', async (request, reply) => {
+    reply.headers(HEADERS).header('x-request-id', request.id);
+  });
+  app.setErrorHandler((thrown, request, reply) => {
+    const wire = toWireError(thrown, fallback.errors, request.id);
+    if (wire.error.code === 'internal') {
+      log.error({ err: wire.error.cause ?? wire.error, requestId: request.id }, 'request failed');
+    }
+    return reply.code(wire.status).send(fallback.renderError(wire));
+  });
+  app.setNotFoundHandler(() => {
+    throw new AviaryError('not_found', 'no such route; GET /openapi.json lists them');
+  });
+  routeUpgrades(server, (request, response) => app.routing(request, response));
+  return app;
+}

@@ -1,0 +1,103 @@
+/** One WebSocket connection of JSON messages with flow control in both directions. For the streaming routes. */
+import { AviaryError } from '@aviary/kernel';
+import type { WebSocket } from 'ws';
+
+/** Bytes waiting in a socket above which the sender waits. */
+const HIGH_WATER = 1024 * 1024;
+/** Messages received but not yet taken, above which the socket is no longer read. */
+const MAX_QUEUED = 64;
+
+/** A parsed message: always an object with a string `type`. */
+export type SocketMessage = { readonly type: string; readonly [field: string]: unknown };
+
+export interface SocketSession {
+  /** Queues a message; resolves when there is room for the next. Rejects with {@link SocketClosed}. */
+  send(message: object): Promise<void>;
+  /** Messages in order; ends when the client is gone. What is not such an object throws `invalid_request`. */
+  readonly messages: AsyncIterableIterator<SocketMessage>;
+  /** Aborts when the connection is gone, whoever ended it. */
+  readonly closed: AbortSignal;
+  /** Ends it after what was queued; idempotent. Codes: RFC 6455 section 7.4. */
+  close(code: number, reason: string): void;
+}
+
+/** The client is gone: the end of a session, not a failure of anybody. */
+export class SocketClosed extends Error {
+  constructor() {
+    super('the client closed the connection');
+    this.name = 'SocketClosed';
+  }
+}
+
+/** Wraps an open socket. */
+export function createSession(ws: WebSocket): SocketSession {
+  const queue: (string | null)[] = [];
+  const gone = new AbortController();
+  let wake: (() => void) | null = null;
+  const stir = () => {
+    wake?.();
+    wake = null;
+  };
+  ws.on('message', (data, isBinary) => {
+    queue.push(isBinary ? null : data.toString());
+    if (queue.length >= MAX_QUEUED) ws.pause();
+    stir();
+  });
+  // an `error` is always followed by `close`, which is what ends the session
+  ws.on('error', () => undefined);
+  ws.on('close', () => {
+    gone.abort(new SocketClosed());
+    stir();
+  });
+
+  async function* read(): AsyncGenerator<SocketMessage, undefined> {
+    for (;;) {
+      const next = queue.shift();
+      if (next !== undefined) {
+        if (queue.length < MAX_QUEUED / 4 && ws.isPaused) ws.resume();
+        yield parseMessage(next);
+      } else if (gone.signal.aborted) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    }
+  }
+
+  return {
+    messages: read(),
+    closed: gone.signal,
+    send: (message) =>
+      new Promise((resolve, reject) => {
+        if (ws.readyState !== ws.OPEN) return reject(new SocketClosed());
+        const full = ws.bufferedAmount > HIGH_WATER;
+        ws.send(JSON.stringify(message), (error) => {
+          if (error) reject(new SocketClosed());
+          else resolve();
+        });
+        if (!full) resolve();
+      }),
+    close: (code, reason) => {
+      if (ws.readyState === ws.CONNECTING || ws.readyState === ws.OPEN) ws.close(code, reason);
+      // a paused socket would never see the close frame of the other side
+      if (ws.isPaused) ws.resume();
+    },
+  };
+}
+
+function parseMessage(text: string | null): SocketMessage {
+  if (text === null) throw new AviaryError('invalid_request', 'send JSON text messages, not binary ones');
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new AviaryError('invalid_request', 'the message is not JSON', { cause: error });
+  }
+  const type = typeof value === 'object' && value !== null && 'type' in value ? value.type : null;
+  if (typeof type !== 'string') {
+    throw new AviaryError('invalid_request', 'a message is an object with a "type"');
+  }
+  return value as SocketMessage;
+}

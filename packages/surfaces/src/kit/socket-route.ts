@@ -1,0 +1,113 @@
+/** One WebSocket route's request: credential, handshake, the session, and how failures are told. */
+import type { Actor } from '@aviary/domain/identity';
+import { AviaryError, type Logger } from '@aviary/kernel';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { admit } from './access.ts';
+import { toWireError } from './errors.ts';
+import { SocketClosed, type SocketMessage, type SocketSession } from './session.ts';
+import type { SocketOperation, Surface } from './surface.ts';
+import { takeUpgrade, wantsUpgrade } from './upgrade.ts';
+
+/** A client that cannot set headers has this long to send its credential, ms. */
+const AUTH_MS = 5000;
+/** Sessions that wait for their credential at the same time, all clients together. */
+const MAX_UNPROVEN = 256;
+let unproven = 0;
+
+interface SocketRequest {
+  surface: Surface;
+  declared: SocketOperation;
+  request: FastifyRequest;
+  reply: FastifyReply;
+  params: Readonly<Record<string, string>>;
+  log: Logger;
+}
+
+/** Runs it to its end. Rejects only while the answer can still be an HTTP response. */
+export async function runSocket({
+  surface,
+  declared,
+  request,
+  reply,
+  params,
+  log,
+}: SocketRequest): Promise<void> {
+  if (!wantsUpgrade(request.raw)) {
+    reply.header('upgrade', 'websocket').header('connection', 'upgrade');
+    throw new AviaryError('upgrade_required', 'this route is a WebSocket: connect with ws:// or wss://');
+  }
+  let session: SocketSession | null = null;
+  const upgrade = async () => {
+    if (session === null) {
+      reply.hijack();
+      session = await takeUpgrade(request.raw);
+    }
+    return session;
+  };
+  try {
+    let actor = request.actor!;
+    if (actor.kind === 'nobody' && declared.access.who !== 'anyone') {
+      actor = await proveBySocket(surface, await upgrade(), request);
+      admit(declared.access, actor);
+    }
+    await declared.handle({ actor, params, upgrade });
+    (session as SocketSession | null)?.close(1000, 'done');
+  } catch (thrown) {
+    // no session yet: the error handler answers
+    if (session === null) throw thrown;
+    await tell(surface, session, thrown, request, log);
+  }
+}
+
+async function tell(
+  surface: Surface,
+  session: SocketSession,
+  thrown: unknown,
+  request: FastifyRequest,
+  log: Logger,
+): Promise<void> {
+  if (thrown instanceof SocketClosed || session.closed.aborted) return;
+  const wire = toWireError(thrown, surface.errors, request.id);
+  if (wire.error.code === 'internal') {
+    log.error(
+      { err: wire.error.cause ?? wire.error, requestId: request.id, route: request.routeOptions.url },
+      'session failed',
+    );
+  }
+  // the client may be gone by now, which ends the session as well
+  await session.send(surface.renderSocketError(wire)).catch(() => undefined);
+  session.close(wire.status >= 500 ? 1011 : 1008, wire.code);
+}
+
+async function proveBySocket(
+  surface: Surface,
+  session: SocketSession,
+  request: FastifyRequest,
+): Promise<Actor> {
+  if (unproven >= MAX_UNPROVEN)
+    throw new AviaryError('rate_limited', 'too many sessions wait for a credential');
+  unproven++;
+  try {
+    const first = await firstMessage(session);
+    const actor = first === null ? null : await surface.auth.fromMessage(first, request);
+    if (actor !== null) return actor;
+    throw new AviaryError(
+      'unauthorized',
+      'send a credential as header, or {"type":"auth","token":…} or {"type":"auth","api_key":…} as first message',
+    );
+  } finally {
+    unproven--;
+  }
+}
+
+async function firstMessage(session: SocketSession): Promise<SocketMessage | null> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<null>((resolve) => {
+    timer = setTimeout(resolve, AUTH_MS, null);
+  });
+  try {
+    return await Promise.race([session.messages.next().then((r) => r.value ?? null), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
