@@ -32,7 +32,7 @@ export const SYSTEM_PACKAGES = [
     name: 'util-linux',
     why: 'locks files and makes namespaces',
     group: 'core',
-    programs: ['flock', 'unshare', 'setpriv', 'nsenter', 'mount', 'umount', 'fallocate'],
+    programs: ['flock', 'unshare', 'setpriv', 'nsenter', 'mount', 'umount'],
   },
   {
     name: 'uidmap',

@@ -4,8 +4,9 @@
  * several processes that want it one builds and the others wait.
  */
 import { createHash } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeTree } from './confine.ts';
 import { acquireLock } from './lock.ts';
 
 export interface CacheOrder {
@@ -46,7 +47,7 @@ export async function ensureEntry(root: string, order: CacheOrder): Promise<stri
       await rename(temporary, dir);
       await sync(root);
     } catch (error) {
-      await rm(temporary, { recursive: true, force: true });
+      await removeTree(temporary);
       throw error;
     }
     return dir;
@@ -58,7 +59,7 @@ export async function ensureEntry(root: string, order: CacheOrder): Promise<stri
 /** What a crashed build left; the caller holds the lock, so nobody is building. */
 async function removeLeftovers(root: string, kind: string): Promise<void> {
   for (const name of await readdir(root)) {
-    if (name.startsWith(`.building-${kind}-`)) await rm(join(root, name), { recursive: true, force: true });
+    if (name.startsWith(`.building-${kind}-`)) await removeTree(join(root, name));
   }
 }
 

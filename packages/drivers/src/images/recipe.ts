@@ -4,11 +4,12 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { AviaryError } from '@aviary/kernel';
 import { keyOf } from './cache.ts';
 
 /** Where the recipes are. */
-const RECIPES = new URL('../../../../guest/images/', import.meta.url).pathname;
+const RECIPES = fileURLToPath(new URL('../../../../guest/images/', import.meta.url));
 
 /** The data of a recipe.json. */
 export interface Recipe {

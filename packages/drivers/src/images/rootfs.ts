@@ -6,6 +6,7 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureEntry, keyOf } from './cache.ts';
 import { run } from './command.ts';
+import { IS_ROOT, inOwnNamespaces, removeTree, supervised, withAllOwners } from './confine.ts';
 import type { Report } from './progress.ts';
 import { type LoadedRecipe, loadRecipe } from './recipe.ts';
 import { hostAptOptions, hostSources } from './sources.ts';
@@ -61,8 +62,6 @@ async function bootstrap(recipe: LoadedRecipe, tar: string, dir: string, report:
     'Acquire::Languages "none"',
   ];
   const argv: [string, ...string[]] = [
-    ...DIES_WITH_US,
-    ...(IS_ROOT ? OWN_NAMESPACES : []),
     'mmdebstrap',
     `--mode=${IS_ROOT ? 'root' : 'unshare'}`,
     '--variant=minbase',
@@ -75,7 +74,7 @@ async function bootstrap(recipe: LoadedRecipe, tar: string, dir: string, report:
     tar,
     ...(await hostSources(recipe.suite)),
   ];
-  await run(argv, {
+  await run(IS_ROOT ? inOwnNamespaces(...argv) : supervised(...argv), {
     what: `build the root file system ${recipe.name}`,
     // The mapped user of an ordinary build cannot enter our directories: /tmp then.
     env: IS_ROOT ? { TMPDIR: work } : {},
@@ -84,18 +83,17 @@ async function bootstrap(recipe: LoadedRecipe, tar: string, dir: string, report:
       if (stage !== undefined) report(`building ${recipe.name}: ${stage.means}`, stage.percent);
     },
   });
-  await rm(work, { recursive: true, force: true });
+  await removeTree(work);
 }
 
 /** The archive's content as an ext4 file, with its owners; nothing is mounted. */
 async function makeFileSystem(recipe: LoadedRecipe, tar: string, image: string, dir: string): Promise<void> {
   const tree = join(dir, 'tree');
+  const allocated = join(dir, 'allocated.ext4');
   await mkdir(tree);
   const what = `make the disk image ${recipe.name}`;
-  // For an ordinary user the owners exist only inside the user namespace, so all three steps run there.
-  const inside = IS_ROOT ? [] : ['mmdebstrap', '--unshare-helper'];
-  const step = (...argv: string[]) => run([...DIES_WITH_US, ...inside, ...argv], { what });
-  // Device nodes cannot be made there, and capsules mount a devtmpfs anyway.
+  const step = (...argv: [string, ...string[]]) => run(withAllOwners(...argv), { what });
+  // Device nodes cannot be made in a user namespace, and capsules mount a devtmpfs anyway.
   await step('tar', '--extract', '--directory', tree, '--numeric-owner', '--exclude=./dev/*', '--file', tar);
   await step(
     'mke2fs',
@@ -106,21 +104,14 @@ async function makeFileSystem(recipe: LoadedRecipe, tar: string, image: string, 
     // Room in the descriptor table to grow to 1 TiB; the inode tables are holes, which read as zeroes, so
     // the kernel need not write them at the first mount (that would fill every capsule's overlay).
     ...['-E', `resize=${1024 * 2 ** 18},lazy_itable_init=0,lazy_journal_init=1,root_owner=0:0`],
-    image,
+    allocated,
     `${recipe.diskGib}g`,
   );
-  // mke2fs writes those zeroes (80 MB of 300).
-  await step('fallocate', '--dig-holes', image);
-  await step('rm', '-rf', tree);
+  // mke2fs allocates those zeroes (75 MB of 300) without writing them; a copy leaves them out.
+  await run(['cp', '--sparse=always', allocated, image], { what });
+  await rm(allocated);
+  await removeTree(tree);
 }
-
-const IS_ROOT = process.getuid?.() === 0;
-
-/** A build must not go on when the process that wanted it is gone: the next one starts over. */
-const DIES_WITH_US: readonly [string, ...string[]] = ['setpriv', '--pdeathsig', 'KILL'];
-
-/** Mounts of a killed build vanish with its namespace, and its processes with theirs. */
-const OWN_NAMESPACES = ['unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
 /** What mmdebstrap says at its stages, what that means, and how far it is by then (measured). */
 const STAGES = [

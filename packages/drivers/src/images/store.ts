@@ -3,6 +3,7 @@
  * use it through index.ts. Everything is under `cacheDir`, which several processes may share.
  */
 import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import type { Logger } from '@aviary/kernel';
 import type { HostProgress } from '@aviary/protocol';
 import { ensureInitramfs, type InitramfsImage } from './initramfs.ts';
@@ -34,7 +35,7 @@ export interface ImageStore {
 
 /** `AVIARY_CACHE`, or .cache/ in the source tree: shared by the product and all test suites. */
 export function defaultCacheDir(env: NodeJS.ProcessEnv = process.env): string {
-  return resolve(env['AVIARY_CACHE'] || new URL('../../../../.cache', import.meta.url).pathname);
+  return resolve(env['AVIARY_CACHE'] || fileURLToPath(new URL('../../../../.cache', import.meta.url)));
 }
 
 /** A store over `cacheDir`; nothing happens until it is asked. */
