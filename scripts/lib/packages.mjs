@@ -7,8 +7,8 @@
  * @typedef {object} SystemPackage
  * @property {string} name Debian package.
  * @property {string} why What it is needed for, as half a sentence.
- * @property {'core' | 'guest-network' | 'build' | 'test'} group core: no capsules without it;
- *   guest-network: capsules run, without network; build: only without the prebuilt binaries; test: suites only.
+ * @property {'core' | 'guest-network' | 'build' | 'test' | 'bench'} group core: no capsules without it;
+ *   guest-network: capsules run, without network; build: only without the prebuilt binaries; test: suites only; bench: comparisons only.
  * @property {readonly string[]} programs Programs of it that we start.
  */
 
@@ -27,7 +27,12 @@ export const SYSTEM_PACKAGES = [
     group: 'core',
     programs: ['mmdebstrap'],
   },
-  { name: 'e2fsprogs', why: 'turns that into a disk image', group: 'core', programs: ['mke2fs', 'dumpe2fs'] },
+  {
+    name: 'e2fsprogs',
+    why: 'turns that into a disk image',
+    group: 'core',
+    programs: ['mke2fs', 'dumpe2fs', 'debugfs', 'e2fsck'],
+  },
   {
     name: 'util-linux',
     why: 'locks files and makes namespaces',
@@ -59,7 +64,7 @@ export const SYSTEM_PACKAGES = [
   {
     name: 'docker.io',
     why: 'what the benchmarks are measured beside',
-    group: 'test',
+    group: 'bench',
     programs: ['docker', 'dockerd'],
   },
 ];
