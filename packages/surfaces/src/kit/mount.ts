@@ -44,7 +44,7 @@ export async function mountSurface(
       mountOperation(scope, surface, operation, checksOf(operation), declared, log);
       mounted.push({ surface: surface.name, located: operation, declared });
     }
-    refuseUnknown(scope, surface, mounted);
+    if (surface.prefix !== null) refuseUnknown(scope, surface.prefix, mounted);
   });
   return mounted;
 }

@@ -2,10 +2,9 @@
 import { AviaryError } from '@aviary/kernel';
 import type { FastifyInstance } from 'fastify';
 import type { MountedRoute } from './mount.ts';
-import type { Surface } from './surface.ts';
 
-/** Installs the 404 (and 405 with `Allow`) of the surface for everything under its prefix. */
-export function refuseUnknown(scope: FastifyInstance, surface: Surface, mounted: MountedRoute[]): void {
+/** Installs the 404 (and 405 with `Allow`) for everything under the prefix. */
+export function refuseUnknown(scope: FastifyInstance, prefix: string, mounted: MountedRoute[]): void {
   const byShape = new Map<string, Set<string>>();
   for (const { located } of mounted) {
     const shape = located.path.replaceAll(/\{\w+\}/g, '*');
@@ -29,7 +28,7 @@ export function refuseUnknown(scope: FastifyInstance, surface: Surface, mounted:
     return [...methods];
   };
   scope.all(
-    `${surface.prefix}/*`,
+    `${prefix}/*`,
     {
       exposeHeadRoute: false,
       // before the body is read: nobody has to send it to learn that there is nothing here

@@ -56,8 +56,8 @@ export interface SurfaceAuth {
 
 export interface Surface {
   name: string;
-  /** Paths of this surface start with it; unknown ones under it get this surface's 404 body. */
-  prefix: string;
+  /** Paths of this surface start with it; unknown ones under it get this surface's 404 body. Null: none. */
+  prefix: string | null;
   /** With extensions; may declare operations that are not implemented. */
   document: OpenApiDocument;
   /** By operationId. */

@@ -17,7 +17,7 @@ import { execStreams } from './stream/exec.ts';
 import { ptyStream } from './stream/pty.ts';
 
 export { DOCUMENT, NOT_SERVED, PUBLISHED } from './contract.ts';
-export { errors, renderError } from './errors.ts';
+export { errors, renderError, renderSocketError } from './errors.ts';
 
 export interface WrennDeps {
   identity: Identity;
