@@ -65,7 +65,7 @@ async function sourceFiles(etc: string): Promise<{ name: string; text: string }[
 }
 
 /** `deb [options] URI suite component…` */
-export function parseLines(text: string): Source[] {
+function parseLines(text: string): Source[] {
   return text.split('\n').flatMap((line) => {
     const match = /^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)\s+([^#]+)/.exec(line.trim());
     if (match === null) return [];
@@ -75,7 +75,7 @@ export function parseLines(text: string): Source[] {
 }
 
 /** deb822 stanzas: fields, with continuation lines, separated by empty lines. */
-export function parseStanzas(text: string): Source[] {
+function parseStanzas(text: string): Source[] {
   const unfolded = text
     .split('\n')
     .filter((line) => !line.startsWith('#'))
