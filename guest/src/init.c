@@ -65,15 +65,15 @@ static void wait_for(const char *path) {
 
 static void enter_root(void) {
   wait_for(DISK);
-  must_mount(DISK, "/root", "ext4", MS_NOATIME, NULL);
+  must_mount(DISK, "/newroot", "ext4", MS_NOATIME, NULL);
   const char *moved[] = {"/proc", "/sys", "/dev", NULL};
   for (int i = 0; moved[i]; i++) {
     char to[32];
-    snprintf(to, sizeof to, "/root%s", moved[i]);
+    snprintf(to, sizeof to, "/newroot%s", moved[i]);
     mkdir(to, 0755);
     if (mount(moved[i], to, NULL, MS_MOVE, NULL)) fatal(to);
   }
-  if (chdir("/root") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) fatal("entering the disk");
+  if (chdir("/newroot") || mount(".", "/", NULL, MS_MOVE, NULL) || chroot(".") || chdir("/")) fatal("entering the disk");
 }
 
 static void mounts(void) {

@@ -3,7 +3,6 @@
 #include <sys/epoll.h>
 
 int loop_init(struct loop *l) {
-  l->wakeups = 0;
   return l->epoll = epoll_create1(EPOLL_CLOEXEC);
 }
 
@@ -17,7 +16,6 @@ _Noreturn void loop_run(struct loop *l, int (*idle)(void *), void *arg) {
   int timeout = idle(arg);
   for (;;) {
     int n = epoll_wait(l->epoll, batch, 64, timeout);
-    l->wakeups++;
     for (int i = 0; i < n; i++) {
       struct source *s = batch[i].data.ptr;
       s->ready(s, batch[i].events);

@@ -9,7 +9,6 @@ struct source {
 };
 struct loop {
   int epoll;
-  uint64_t wakeups; /* how often epoll_wait returned; tests assert that an idle agent does not spin */
 };
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-__builtin_offsetof(type, member)))
 
