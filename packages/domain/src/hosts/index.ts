@@ -1,22 +1,20 @@
 /** Hosts, the way to talk to them, and who fits where. The areas of workloads use this file. */
-import type { Database, Migration, Trx } from '@aviary/db';
-import type { Clock, Logger, RandomBytes } from '@aviary/kernel';
-import type { CapsuleHost } from '@aviary/protocol';
+import { randomBytes } from 'node:crypto';
+import type { Database, Trx } from '@aviary/db';
+import { AviaryError, type Clock, type Logger, type RandomBytes } from '@aviary/kernel';
 import type { NewEvent } from '../events/index.ts';
 import type { Actor, Journal } from '../identity/index.ts';
+import { createLinks, type HostLinks } from './links.ts';
+import { ensureLocalHost } from './local.ts';
 import type { Host, HostFacts, Overcommit, Reservation } from './model.ts';
+import { policy } from './policy.ts';
+import { visibleHosts } from './queries.ts';
+import { DEFAULT_OVERCOMMIT, release, reserve } from './reserve.ts';
+import type {} from './schema.ts';
 
+export type { HostLinks } from './links.ts';
+export { migrations } from './migrations.ts';
 export * from './model.ts';
-
-/** The way to each host that is connected. */
-export interface HostLinks {
-  /** Error: host_unavailable when it is not connected. */
-  capsules(hostId: string): CapsuleHost;
-  /** Ids of connected hosts. */
-  connected(): string[];
-  /** Called by the composition root (this machine) and by agents' connections. The function disconnects. */
-  connect(hostId: string, link: { capsules: CapsuleHost }): () => void;
-}
 
 export interface HostsDeps {
   db: Database;
@@ -46,5 +44,25 @@ export interface Hosts {
   release(trx: Trx, subject: string): Promise<void>;
 }
 
-export declare const migrations: readonly Migration[];
-export declare function createHosts(deps: HostsDeps): Hosts;
+export function createHosts(deps: HostsDeps): Hosts {
+  const { db, journal, clock } = deps;
+  const random = deps.random ?? randomBytes;
+  const overcommit = { ...DEFAULT_OVERCOMMIT, ...deps.overcommit };
+  const links = createLinks();
+  return {
+    links,
+    ensureLocalHost: (name, facts) => ensureLocalHost({ db, journal, clock, random }, name, facts),
+    get: async (actor, id) => {
+      policy.check(actor, 'host.get');
+      const host = (await visibleHosts(db.kysely, actor, id))[0];
+      if (host === undefined) throw new AviaryError('not_found', 'there is no such host');
+      return host;
+    },
+    list: async (actor) => {
+      policy.check(actor, 'host.list');
+      return visibleHosts(db.kysely, actor);
+    },
+    reserve: (trx, need) => reserve(trx, need, links.connected(), overcommit),
+    release,
+  };
+}
