@@ -4,7 +4,7 @@
  * directory, and can say who holds it.
  */
 import { randomBytes } from 'node:crypto';
-import { closeSync, linkSync, openSync, renameSync, rmSync } from 'node:fs';
+import { closeSync, linkSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { AviaryError } from '@aviary/kernel';
 
@@ -18,44 +18,61 @@ export interface DataLock {
   release(): Promise<void>;
 }
 
-const NAME = 'instance.lock';
+const PREFIX = 'instance.lock.';
 const ANSWER_MS = 1000;
 
-/** Takes the lock of `dataDir`. Errors: conflict naming the holder. */
+/**
+ * Takes the lock of `dataDir`. Errors: conflict naming the holder.
+ *
+ * Names are numbered. Who finds the highest one dead claims the next by link(2), which only one can; names are
+ * never reused, so a dead one can be removed by its successor without anybody mistaking a live one for it.
+ */
 export async function lockDataDir(dataDir: string, holder: Holder): Promise<DataLock> {
   // sun_path holds 107 bytes, so the sockets are named through the directory's descriptor (proc(5))
   const fd = openSync(dataDir, 'r');
   const at = (name: string) => `/proc/self/fd/${fd}/${name}`;
-  const temporary = `.${NAME}-${randomBytes(4).toString('hex')}`;
+  const temporary = at(`.${PREFIX}${randomBytes(4).toString('hex')}`);
   const server = createServer((socket) => {
     socket.on('error', () => socket.destroy());
     socket.end(JSON.stringify(holder));
   });
   server.unref();
-  const give = async () => {
+  const release = async () => {
     await new Promise((resolve) => server.close(resolve));
-    rmSync(at(temporary), { force: true });
+    rmSync(temporary, { force: true });
     closeSync(fd);
   };
   try {
-    await listening(server, at(temporary));
-    for (let attempt = 0; ; attempt++) {
-      if (claim(at(temporary), at(NAME))) break;
-      const other = await ask(at(NAME));
-      if (other !== null || attempt >= 10) throw held(dataDir, other);
-      await discardStale(at(NAME), at(`${temporary}.stale`), dataDir);
+    await listening(server, temporary);
+    for (;;) {
+      const highest = Math.max(0, ...claims(dataDir));
+      const other = highest === 0 ? null : await ask(at(`${PREFIX}${highest}`));
+      if (other !== null) throw held(dataDir, other);
+      const mine = highest + 1;
+      if (!claim(temporary, at(`${PREFIX}${mine}`))) continue;
+      // a starter that was slow may have claimed a number long since passed
+      const after = claims(dataDir);
+      if (Math.max(...after) > mine) {
+        rmSync(at(`${PREFIX}${mine}`), { force: true });
+        continue;
+      }
+      for (const number of after) if (number < mine) rmSync(at(`${PREFIX}${number}`), { force: true });
+      rmSync(temporary, { force: true });
+      // the name stays after the release: the next holder takes the next number
+      return { release };
     }
-    rmSync(at(temporary), { force: true });
   } catch (error) {
-    await give();
+    await release();
     throw error;
   }
-  return {
-    release: async () => {
-      rmSync(at(NAME), { force: true });
-      await give();
-    },
-  };
+}
+
+/** The numbers of all names, dead or alive. */
+function claims(dataDir: string): number[] {
+  return readdirSync(dataDir)
+    .filter((name) => name.startsWith(PREFIX))
+    .map((name) => Number(name.slice(PREFIX.length)))
+    .filter(Number.isSafeInteger);
 }
 
 function claim(from: string, to: string): boolean {
@@ -66,23 +83,6 @@ function claim(from: string, to: string): boolean {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
     throw error;
   }
-}
-
-/**
- * Moves a name nobody answers out of the way. Another starter may have put its own there since we asked, so
- * what was moved is asked once more, and put back when it answers.
- */
-async function discardStale(name: string, aside: string, dataDir: string): Promise<void> {
-  try {
-    renameSync(name, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  const other = await ask(aside);
-  if (other !== null) claim(aside, name);
-  rmSync(aside, { force: true });
-  if (other !== null) throw held(dataDir, other);
 }
 
 /** The holder behind a socket; null when nobody listens. */
@@ -112,9 +112,9 @@ function parseHolder(text: string): Holder | 'silent' {
   return match === null ? 'silent' : { pid: Number(match[1]), since: match[2]! };
 }
 
-function held(dataDir: string, other: Holder | 'silent' | null): AviaryError {
+function held(dataDir: string, other: Holder | 'silent'): AviaryError {
   const who =
-    other === null || other === 'silent'
+    other === 'silent'
       ? 'another instance, which does not say who it is'
       : `process ${other.pid}, started ${other.since}`;
   return new AviaryError(
