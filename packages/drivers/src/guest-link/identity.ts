@@ -6,8 +6,8 @@ import { F } from './wire.ts';
 export interface GuestIdentity {
   /** At least 64 random bytes, fresh for every clone and every resume. */
   entropy: Uint8Array;
-  /** Wall clock, nanoseconds since 1970. Taken as late as possible. */
-  realtimeNs: bigint;
+  /** Wall clock, taken as late as possible. */
+  realtime: Date;
   /** At most 63 characters. */
   hostname: string;
   /** 32 lower-case hex digits. */
@@ -26,7 +26,7 @@ export interface GuestIdentity {
 export function identityFields(identity: GuestIdentity): Buffer {
   const fields: [number, FieldValue][] = [
     [F.ENTROPY, identity.entropy],
-    [F.REALTIME, identity.realtimeNs],
+    [F.REALTIME, BigInt(identity.realtime.getTime()) * 1_000_000n],
     [F.HOSTNAME, identity.hostname],
     [F.MACHINE_ID, identity.machineId],
     [F.GENERATION, identity.generation],

@@ -23,8 +23,9 @@ test('a terminal has its size, is resized while a read waits, and ends on exit (
 });
 
 test('Ctrl-C interrupts, Ctrl-D ends (77)', async () => {
-  const script = 'stty -echo; trap "echo caught" INT; cat; echo again; cat; echo done';
+  const script = 'stty -echo; trap "echo caught" INT; echo ready; cat; echo again; cat; echo done';
   const process = await agent.link.exec({ argv: ['sh', '-c', script], pty: size });
+  await readUntil(process, 'ready');
   await process.write(Buffer.from('first cat\n'));
   await readUntil(process, 'first cat'); // only cat says it, so it runs
   await process.write(Buffer.from([3]));
