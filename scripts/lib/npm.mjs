@@ -17,13 +17,16 @@ export function ensureNpmPackages(root) {
     .update(readFileSync(join(root, 'package-lock.json')))
     .digest('hex');
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted) return true;
-  // On a fresh clone exactly the lock file; into an existing directory, which others may be using, only
-  // what differs.
-  const fresh = !existsSync(modules);
-  say(fresh ? 'installing npm packages (first start only, about a minute)' : 'updating npm packages');
+  say(
+    existsSync(modules)
+      ? 'updating npm packages'
+      : 'installing npm packages (first start only, about a minute)',
+  );
   const npm = process.env['npm_execpath'];
   const [program, ...args] = npm && /\.c?js$/.test(npm) ? [process.execPath, npm] : ['npm'];
-  const result = spawnSync(program, [...args, fresh ? 'ci' : 'install', '--no-audit', '--no-fund'], {
+  // Not `npm ci`: it deletes node_modules under whoever is using it, and refuses a lock file that was made where
+  // the registry lacks the optional packages of other platforms. Not saved: the lock file is the maintainers'.
+  const result = spawnSync(program, [...args, 'install', '--no-save', '--no-audit', '--no-fund'], {
     cwd: root,
     stdio: ['ignore', 2, 2],
   });
@@ -32,10 +35,6 @@ export function ensureNpmPackages(root) {
     say(`npm could not install the packages (${why}); its messages are above`);
     return false;
   }
-  // The lock file again: npm may have completed it.
-  const now = createHash('sha256')
-    .update(readFileSync(join(root, 'package-lock.json')))
-    .digest('hex');
-  writeFileSync(stamp, now);
+  writeFileSync(stamp, wanted);
   return true;
 }
