@@ -4,7 +4,7 @@
  */
 import { chmod, mkdir } from 'node:fs/promises';
 import { createRevert, type Logger } from '@aviary/kernel';
-import { connectGuest, type GuestLink } from '../guest-link/index.ts';
+import { connectGuest, type GuestIdentity, type GuestLink } from '../guest-link/index.ts';
 import type { DriverContext } from './context.ts';
 import { hostBootId } from './context.ts';
 import { cloneFile } from './disk.ts';
@@ -20,8 +20,8 @@ import { type BootedTemplate, killProcess } from './templates.ts';
 export interface LiveMachine {
   started: Started;
   qmp: Qmp;
-  /** Absent until somebody needs the inside; see {@link linkGuest}. */
-  link: GuestLink | null;
+  /** Absent until somebody needs the inside, and when it broke; see {@link linkGuest}. */
+  link: Promise<GuestLink> | null;
 }
 
 export interface CloneOrder {
@@ -78,26 +78,67 @@ export async function startClone(context: DriverContext, order: CloneOrder): Pro
   }
 }
 
-/** The connection to the agent of a machine, made on first use. */
-export async function linkGuest(machine: LiveMachine, paths: CapsulePaths, log: Logger): Promise<GuestLink> {
-  machine.link ??= await connectGuest({ ctlPath: paths.ctl, bulkPath: paths.bulk, log, deadlineMs: 20_000 });
+/** The connection to the agent of a machine, made on first use; `identity` goes with the first message. */
+export function linkGuest(
+  machine: LiveMachine,
+  paths: CapsulePaths,
+  log: Logger,
+  identity?: GuestIdentity,
+): Promise<GuestLink> {
+  if (!machine.link) {
+    const link = connectGuest({
+      ctlPath: paths.ctl,
+      bulkPath: paths.bulk,
+      log,
+      ...(identity && { identity }),
+    });
+    machine.link = link;
+    const forget = () => {
+      if (machine.link === link) machine.link = null;
+    };
+    link.then(({ closed }) => closed.then(forget), forget);
+  }
   return machine.link;
 }
 
-/** Runs it up to its first command and stops it again: the state in which pool members wait. */
-export async function warmAndStop(machine: LiveMachine, paths: CapsulePaths, log: Logger): Promise<void> {
-  await machine.qmp.execute('cont');
-  const link = await linkGuest(machine, paths, log);
-  const process = await link.exec({ argv: ['/bin/sh', '-c', 'echo warm'] });
-  for await (const _ of process.output);
-  await process.exit;
+/** Hangs up the agent's connection, if there is one. */
+export function unlinkGuest(machine: LiveMachine): void {
+  machine.link?.then(
+    (link) => link.close(),
+    () => undefined, // it never came about
+  );
+  machine.link = null;
+}
+
+/**
+ * What pool members run before they wait. Under emulation a program is slow the first time, because it has to
+ * be translated: the shells and one dynamic program cover what most first commands use.
+ */
+const REHEARSAL: readonly (readonly string[])[] = [
+  ['/bin/sh', '-c', '/bin/echo warm'],
+  ['/bin/bash', '-c', 'echo warm'],
+];
+
+/** Runs it up to its first commands and stops it again: the state in which pool members wait. */
+export async function warmAndStop(
+  machine: LiveMachine,
+  paths: CapsulePaths,
+  log: Logger,
+  identity: GuestIdentity,
+): Promise<void> {
+  const [link] = await Promise.all([linkGuest(machine, paths, log, identity), machine.qmp.execute('cont')]);
+  for (const argv of REHEARSAL) {
+    const process = await link.exec({ argv });
+    for await (const _ of process.output);
+    await process.exit;
+  }
   await link.quiesce();
   await machine.qmp.execute('stop');
 }
 
 /** Ends the machine and closes what connects to it. */
 export async function endMachine(context: DriverContext, machine: LiveMachine, unit: string): Promise<void> {
-  machine.link?.close();
+  unlinkGuest(machine);
   machine.qmp.close();
   await killProcess(machine.started.pid, machine.started.startTime);
   await context.launcher.cleanUp(unit);

@@ -136,9 +136,9 @@ table inet aviary {
     ct state established,related accept
     meta nfproto ipv6 drop
     ip daddr { ${resolvers.join(', ')} } meta l4proto { tcp, udp } th dport 53 accept
-    oifname "lo" reject
-    ip daddr { ${[...BLOCKED_NETWORKS].join(', ')} } reject with icmp type admin-prohibited
-    ip daddr ${host} reject with icmp type admin-prohibited
+    oifname "lo" reject with icmp type admin-prohibited
+    ip daddr { ${[...BLOCKED_NETWORKS, host].join(', ')} } meta l4proto tcp reject with tcp reset
+    ip daddr { ${[...BLOCKED_NETWORKS, host].join(', ')} } reject with icmp type admin-prohibited
   }
   chain incoming {
     type filter hook input priority filter; policy drop;

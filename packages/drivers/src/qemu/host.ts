@@ -7,9 +7,17 @@ import { chmod, chown, mkdir, readFile, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AviaryError, createRevert, isAviaryError, randomHex } from '@aviary/kernel';
 import type { CapsuleHost, CapsuleOnHost, CapsuleSpec, HostEvent } from '@aviary/protocol';
-import { endMachine, type LiveMachine, linkGuest, prepareDirectory, startClone } from './clone.ts';
+import {
+  endMachine,
+  type LiveMachine,
+  linkGuest,
+  prepareDirectory,
+  startClone,
+  unlinkGuest,
+} from './clone.ts';
 import type { DriverContext } from './context.ts';
 import { cloneFile, createOverlay, flatten } from './disk.ts';
+import { identityOf } from './identity.ts';
 import { type CapsulePaths, capsulePaths, discard, syncPath, templatePaths, writeJson } from './layout.ts';
 import { INSIDE } from './machine.ts';
 import { applyPages, dumpPages, saveDevices } from './migration.ts';
@@ -81,7 +89,7 @@ export function createCapsules(
       entry.state = 'dead';
       entry.reason = await reasonOfDeath(entry.paths);
       entry.machine = null;
-      machine.link?.close();
+      unlinkGuest(machine);
       await launcher
         .cleanUp(entry.record.unit)
         .catch((err) => log.warn({ err }, 'control group left behind'));
@@ -95,22 +103,6 @@ export function createCapsules(
     if (entry.machine) watch(entry, entry.machine);
   };
 
-  /** Entropy, clock, identity: nothing of the guest's own may run before this. */
-  const personalise = async (entry: Entry, machine: LiveMachine, growDisk: boolean) => {
-    const { spec, generation } = entry.record;
-    const link = await linkGuest(machine, entry.paths, log);
-    await link.restore({
-      entropy: context.random(64),
-      realtime: context.now(),
-      hostname: spec.id,
-      machineId: context.random(16).toString('hex'),
-      generation,
-      envs: spec.envs,
-      user: spec.user,
-      growDisk,
-    });
-  };
-
   /** From a machine whose state is loaded to a running capsule. */
   const wake = async (entry: Entry, machine: LiveMachine, grow: boolean) => {
     if (grow)
@@ -118,8 +110,11 @@ export function createCapsules(
         'node-name': 'disk',
         size: entry.record.spec.diskMb * 1048576,
       });
-    const running = machine.qmp.execute('cont');
-    await Promise.all([running, personalise(entry, machine, grow)]);
+    const identity = identityOf(context, entry.record, grow);
+    const restored = machine.link
+      ? machine.link.then((link) => link.restore(identity))
+      : linkGuest(machine, entry.paths, log, identity);
+    await Promise.all([machine.qmp.execute('cont'), restored]);
     entry.machine = machine;
     entry.state = 'running';
     watch(entry, machine);
@@ -290,6 +285,8 @@ export function createCapsules(
   };
 
   const snapshot = async (entry: Entry, id: string) => {
+    const done = (await templates.snapshots()).find((template) => template.id === id);
+    if (done) return done;
     const source = templateOf(entry);
     const building = await templates.scratch();
     try {
@@ -330,7 +327,10 @@ export function createCapsules(
     const state = { pages: join(dir, 'pages'), devices: join(dir, 'devices'), disk: join(dir, 'disk.qcow2') };
     try {
       await capture(entry, dir);
-      const made = await Promise.allSettled(children.map((spec) => fromClone(spec, template, state)));
+      const { envs, user } = entry.record.spec;
+      const made = await Promise.allSettled(
+        children.map((spec) => fromClone({ ...spec, envs, user }, template, state)),
+      );
       const failed = made.find((result) => result.status === 'rejected');
       if (failed) {
         for (const result of made) if (result.status === 'fulfilled') await destroy(result.value);
@@ -348,7 +348,7 @@ export function createCapsules(
     detach: () => {
       for (const entry of known.values()) {
         entry.ending = true;
-        entry.machine?.link?.close();
+        if (entry.machine) unlinkGuest(entry.machine);
         entry.machine?.qmp.close();
       }
     },

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { randomHex } from '@aviary/kernel';
 import { endMachine, type LiveMachine, prepareDirectory, startClone, warmAndStop } from './clone.ts';
 import type { DriverContext } from './context.ts';
+import { rehearsalIdentity } from './identity.ts';
 import { capsulePaths, discard } from './layout.ts';
 import type { BootedTemplate } from './templates.ts';
 
@@ -139,7 +140,7 @@ async function makeMember(context: DriverContext, template: BootedTemplate): Pro
   try {
     await prepareDirectory(template, paths);
     machine = await startClone(context, { unit, uid, template, paths, state: null });
-    await warmAndStop(machine, paths, log);
+    await warmAndStop(machine, paths, log, rehearsalIdentity(context));
     return { unit, uid, machine, dir };
   } catch (error) {
     if (machine) await endMachine(context, machine, unit);

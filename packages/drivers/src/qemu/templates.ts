@@ -233,7 +233,7 @@ async function bootBase(
       ctlPath: capsule.ctl,
       bulkPath: capsule.bulk,
       log,
-      deadlineMs: 120_000,
+      timeoutMs: 120_000,
     });
     step('running its programs once', 60);
     for (const argv of WARM_UP) {

@@ -1,0 +1,69 @@
+/** Operation `capsule.create`: makes a recorded capsule on its host, or takes it back. */
+import { AviaryError, isAviaryError } from '@aviary/kernel';
+import type { OperationHandler } from '../../operations/index.ts';
+import { type Asked, hostOf, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { getCapsule } from '../queries.ts';
+import { updateCapsule } from '../store.ts';
+
+export const CREATE = 'capsule.create';
+
+export function createHandler(parts: Parts): OperationHandler {
+  return {
+    kind: CREATE,
+    run: async (ctx, input) => {
+      const { actor, hostId } = input as unknown as Asked & { hostId: string };
+      const id = ctx.subject;
+      const host = hostOf(parts, { hostId });
+      const quiet = host.subscribe((event) => {
+        if (event.type === 'progress') ctx.progress(event.progress.step, event.progress.percent);
+      });
+      try {
+        const spec = parts.orders.get(ctx.id);
+        if (!spec)
+          throw new AviaryError(
+            'shutting_down',
+            'Aviary was restarted while the capsule was made; create it again',
+          );
+        const made = await host.create(spec);
+        await ctx.finish(async (trx) => {
+          const now = parts.clock.now();
+          const state = { status: 'running', statusReason: null, transition: null } as const;
+          await updateCapsule(
+            trx,
+            id,
+            { ...state, guestIp: made.guestIp, startedAt: now, lastActiveAt: now },
+            now,
+          );
+          await recordEvent(parts, trx, actor, { id, teamId: ctx.teamId ?? '' }, 'capsule.running', {
+            hostId,
+          });
+          return undefined;
+        });
+        return undefined;
+      } catch (error) {
+        await host.destroy(id);
+        throw error;
+      } finally {
+        quiet();
+      }
+    },
+    failed: async (trx, { subject, input }, error) => {
+      const { actor } = input as unknown as Asked;
+      const capsule = await getCapsule(trx, subject, null, true);
+      const reason = reasonOf(error);
+      await updateCapsule(
+        trx,
+        subject,
+        { status: 'error', statusReason: reason, transition: null },
+        parts.clock.now(),
+      );
+      await parts.hosts.release(trx, subject);
+      await recordEvent(parts, trx, actor, capsule, 'capsule.error', { reason });
+    },
+  };
+}
+
+/** Failures after which the capsule is gone for good, whatever was tried. */
+export function isLoss(error: unknown): boolean {
+  return isAviaryError(error, 'capsule_lost', 'capsule_not_found');
+}
