@@ -19,16 +19,18 @@ export function download(
     let unread = 0; // pushed into the body, not granted back yet
     let over = false;
 
+    const grantTaken = () => {
+      const taken = unread - body.readableLength;
+      if (over || taken < DOWNLOAD_WINDOW / 4) return;
+      unread -= taken;
+      outstanding += taken;
+      connection.grant(stream, taken);
+    };
+
     const body = new Readable({
       highWaterMark: 64 << 10,
-      read: () => {
-        // called when the reader has room: everything pushed beyond the buffer was taken
-        const taken = unread - body.readableLength;
-        if (over || taken < DOWNLOAD_WINDOW / 4) return;
-        unread -= taken;
-        outstanding += taken;
-        connection.grant(stream, taken);
-      },
+      // Called just before the reader takes what is buffered, so what it took is known a moment later.
+      read: () => queueMicrotask(grantTaken),
       destroy: (error, done) => {
         if (!over) {
           over = true;

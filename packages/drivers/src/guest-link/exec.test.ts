@@ -232,14 +232,14 @@ describe('background processes', () => {
 
   test('kill takes the whole tree (61, 62), SIGTERM can be caught (63)', async () => {
     const process = await agent.link.exec({
-      argv: ['sh', '-c', 'sleep 1000 & (sleep 1001 & sh -c "sleep 1002 & wait") & sleep 0.2; echo up; wait'],
+      argv: ['sh', '-c', 'sleep 4100 & (sleep 4101 & sh -c "sleep 4102 & wait") & sleep 0.2; echo up; wait'],
       background: true,
     });
     await readUntil(process, 'up');
     await agent.link.kill(process.tag, 'SIGKILL');
     expect((await collect(process)).exit).toEqual({ code: 137, signal: 9 });
     await expect.poll(() => gone(process.pid)).toBe(true);
-    const rest = (await agent.link.processes()).filter((info) => /^100[012]$/.test(info.args[0] ?? ''));
+    const rest = (await agent.link.processes()).filter((info) => /^410[012]$/.test(info.args[0] ?? ''));
     expect(rest).toEqual([]);
     const stubborn = await agent.link.exec({
       argv: ['sh', '-c', 'trap "echo no" TERM; echo ready; while :; do sleep 0.05; done'],
