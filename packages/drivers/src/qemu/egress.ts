@@ -108,6 +108,7 @@ table inet aviary_${name} {
     type filter hook input priority filter - 5; policy accept;
     iifname "${link}" ip daddr { ${resolvers.join(', ')} } meta l4proto { tcp, udp } th dport 53 accept
     iifname "${link}" ct state established,related accept
+    iifname "${link}" meta l4proto tcp reject with tcp reset
     iifname "${link}" drop
   }
   chain passing {
@@ -136,6 +137,7 @@ table inet aviary {
     ct state established,related accept
     meta nfproto ipv6 drop
     ip daddr { ${resolvers.join(', ')} } meta l4proto { tcp, udp } th dport 53 accept
+    oifname "lo" meta l4proto tcp reject with tcp reset
     oifname "lo" reject with icmp type admin-prohibited
     ip daddr { ${[...BLOCKED_NETWORKS, host].join(', ')} } meta l4proto tcp reject with tcp reset
     ip daddr { ${[...BLOCKED_NETWORKS, host].join(', ')} } reject with icmp type admin-prohibited

@@ -12,7 +12,7 @@ export function identityOf(
 ): GuestIdentity {
   return {
     entropy: context.random(64),
-    realtimeNs: BigInt(context.now().getTime()) * 1_000_000n,
+    realtime: context.now(),
     hostname: spec.id,
     machineId: createHash('sha256').update(spec.id).digest('hex').slice(0, 32),
     generation,
@@ -26,7 +26,7 @@ export function identityOf(
 export function rehearsalIdentity(context: Pick<DriverContext, 'random' | 'now'>): GuestIdentity {
   return {
     entropy: context.random(64),
-    realtimeNs: BigInt(context.now().getTime()) * 1_000_000n,
+    realtime: context.now(),
     hostname: 'capsule',
     machineId: context.random(16).toString('hex'),
     generation: 0,
