@@ -26,7 +26,7 @@ const PASSED = { passed: 1, failed: 0, skipped: 0 };
  */
 function finish(tallies) {
   const total = sum(tallies);
-  if (total.skipped > 0) console.log(`${total.skipped} skipped; each says why above`);
+  if (total.skipped > 0) console.log(`${total.skipped} skipped`);
   console.log(`${total.passed} passed, ${total.failed} failed`);
   process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 }

@@ -1,6 +1,7 @@
 /** The tree is the architecture diagram: this test holds the code to it. The rules are in architecture/. */
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { cycles } from './architecture/cycles.ts';
 import { placeOf } from './architecture/places.ts';
 import { RULES, violations } from './architecture/rules.ts';
 import { type Module, moduleOf, scan } from './architecture/scan.ts';
@@ -31,8 +32,13 @@ test('every import keeps the rules', () => {
   expect(violations(modules)).toEqual([]);
 });
 
+test('no module imports itself in a circle', () => {
+  expect(cycles(modules)).toEqual([]);
+});
+
 test('every file says what it is, and a long one why', () => {
-  expect(modules.flatMap(flaws)).toEqual([]);
+  const paths = new Set(modules.map((module) => module.path));
+  expect(modules.flatMap((module) => flaws(module, paths))).toEqual([]);
 });
 
 describe('each rule catches what it is for', () => {
@@ -75,11 +81,24 @@ test.each([
   expect(violations([moduleOf(path, text)])).toEqual([]);
 });
 
+test('a circle is found, also through others; types alone make none', () => {
+  const one = moduleOf('packages/db/src/a.ts', "import { b } from './b.ts';");
+  const two = moduleOf('packages/db/src/b.ts', "export * from './c.ts';");
+  const back = moduleOf('packages/db/src/c.ts', "import { a } from './a.ts';");
+  const types = moduleOf('packages/db/src/c.ts', "import type { A } from './a.ts';");
+  expect(cycles([one, two, back])).toEqual([
+    'packages/db/src/a.ts -> packages/db/src/b.ts -> packages/db/src/c.ts -> packages/db/src/a.ts',
+  ]);
+  expect(cycles([one, two, types])).toEqual([]);
+});
+
 test('a file without a first comment or without a reason for its length is found', () => {
   expect(flaws(moduleOf('x.ts', 'export const a = 1;'))).toHaveLength(1);
   expect(flaws(moduleOf('x.ts', `/** A thing. */\n${'\n'.repeat(400)}`))).toHaveLength(1);
   expect(
     flaws(moduleOf('x.ts', `/** A thing; long, because it is one table. */\n${'\n'.repeat(400)}`)),
   ).toEqual([]);
+  expect(flaws(moduleOf('x.test.ts', ''), new Set(['x.ts']))).toEqual([]);
+  expect(flaws(moduleOf('x.test.ts', ''))).toHaveLength(1);
   expect(flaws(moduleOf('x.mjs', '#!/usr/bin/env node\n// A thing.\n'))).toEqual([]);
 });

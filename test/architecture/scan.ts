@@ -14,6 +14,8 @@ export interface Import {
   specifier: string;
   /** Path of the file it means when that is ours (an `@aviary/` package's is its folder), else null. */
   target: string | null;
+  /** `import type` and `export type`: gone at run time. */
+  typeOnly: boolean;
 }
 
 const ROOTS = ['packages', 'apps', 'scripts', 'guest', 'test', 'bench'];
@@ -29,22 +31,24 @@ export function scan(repository: string): Module[] {
 
 /** One module from its text; tests of the rules make theirs with it. */
 export function moduleOf(path: string, text: string): Module {
-  return {
-    path,
-    text,
-    imports: specifiers(text).map((specifier) => ({ specifier, target: target(path, specifier) })),
-  };
+  const imports = importsOf(text).map((each) => ({ ...each, target: target(path, each.specifier) }));
+  return { path, text, imports };
 }
 
 /** Static imports, re-exports, side-effect imports, and dynamic imports of a literal. */
-function specifiers(text: string): string[] {
+function importsOf(text: string): Omit<Import, 'target'>[] {
   const code = text.replace(/\/\*[\s\S]*?\*\//g, '').replace(/^\s*\/\/.*$/gm, '');
   const patterns = [
-    /^\s*(?:import|export)\b[^'"`;]*?\bfrom\s*(['"])([^'"]+)\1/gm,
-    /^\s*import\s*(['"])([^'"]+)\1/gm,
-    /\bimport\(\s*(['"])([^'"]+)\1/g,
+    /^\s*(?:import|export)\b(?<names>[^'"`;]*?)\bfrom\s*(['"])(?<specifier>[^'"]+)\2/gm,
+    /^\s*import\s*(['"])(?<specifier>[^'"]+)\1/gm,
+    /\bimport\(\s*(['"])(?<specifier>[^'"]+)\1/g,
   ];
-  return patterns.flatMap((pattern) => [...code.matchAll(pattern)].map((match) => match[2] ?? ''));
+  return patterns.flatMap((pattern) =>
+    [...code.matchAll(pattern)].map(({ groups }) => ({
+      specifier: groups?.['specifier'] ?? '',
+      typeOnly: /^\s+type\b/.test(groups?.['names'] ?? ''),
+    })),
+  );
 }
 
 function target(from: string, specifier: string): string | null {

@@ -4,11 +4,14 @@ import type { Module } from './scan.ts';
 /** A longer file says at its top why. */
 const LONG = 400;
 
-/** What is wrong with the file's form, as sentences. */
-export function flaws(module: Module): string[] {
+/** What is wrong with the file's form, as sentences. `paths`: every file there is. */
+export function flaws(module: Module, paths: ReadonlySet<string> = new Set()): string[] {
   const found: string[] = [];
   const head = firstComment(module.text);
-  if (head === undefined) found.push(`${module.path}: it does not start with a comment that says what it is`);
+  // x.test.ts beside x.ts says what it is by its name.
+  const named = module.path.includes('.test.') && paths.has(module.path.replace('.test.', '.'));
+  if (head === undefined && !named)
+    found.push(`${module.path}: it does not start with a comment that says what it is`);
   const lines = module.text.split('\n').length;
   if (lines > LONG && !/\blong\b/i.test(head ?? '')) {
     found.push(

@@ -26,7 +26,8 @@ export interface ImageStoreOptions {
  * template_not_found (no recipe of that name). After an error the next call tries again.
  */
 export interface ImageStore {
-  ensureKernel(): Promise<KernelImage>;
+  /** What was chosen once is kept, so that templates stay valid; `refresh` chooses the newest again. */
+  ensureKernel(options?: { refresh?: boolean }): Promise<KernelImage>;
   /** For {@link ensureKernel}'s kernel. */
   ensureInitramfs(): Promise<InitramfsImage>;
   /** `name` is a directory of guest/images/. */
@@ -54,7 +55,8 @@ export function createImageStore(options: ImageStoreOptions): ImageStore {
     pending.set(subject, started);
     return started;
   };
-  const kernel = () => once('kernel', () => ensureKernel(cacheDir, report));
+  const kernel = ({ refresh = false } = {}) =>
+    once(`kernel ${refresh}`, () => ensureKernel(cacheDir, report, refresh));
   return {
     ensureKernel: kernel,
     ensureInitramfs: () =>
