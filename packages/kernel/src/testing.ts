@@ -23,16 +23,17 @@ export function createFakeClock(start = Date.UTC(2026, 0, 1)): FakeClock {
     sleep: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (signal?.aborted) return reject(signal.reason);
-        const entry = { until: now + ms, wake: () => resolve() };
+        const onAbort = () => {
+          sleeping = sleeping.filter((other) => other !== entry);
+          reject(signal?.reason);
+        };
+        const wake = () => {
+          signal?.removeEventListener('abort', onAbort);
+          resolve();
+        };
+        const entry = { until: now + ms, wake };
         sleeping.push(entry);
-        signal?.addEventListener(
-          'abort',
-          () => {
-            sleeping = sleeping.filter((other) => other !== entry);
-            reject(signal.reason);
-          },
-          { once: true },
-        );
+        signal?.addEventListener('abort', onAbort, { once: true });
       }),
     advance: async (ms) => {
       const target = now + ms;

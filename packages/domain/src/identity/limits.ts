@@ -90,8 +90,9 @@ export function createLimiter({ max, windowSec }: Limit, clock: Clock): Limiter 
         throw error;
       } finally {
         window.underWay -= 1;
-        window.waiting.shift()?.();
-        if (window.counted.length + window.underWay + window.waiting.length === 0) windows.delete(key);
+        // all of them: one that is refused now would not wake the next
+        for (const wake of window.waiting.splice(0)) wake();
+        if (window.counted.length + window.underWay === 0) windows.delete(key);
       }
     },
     count: (key) => {
