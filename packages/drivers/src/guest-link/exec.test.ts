@@ -1,5 +1,5 @@
 /** Commands: the real agent on this machine, driven through the whole link. Numbers are the cases of the house's list. */
-import { existsSync } from 'node:fs';
+import { existsSync, writeFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { collect, readUntil, run, sh, startTestAgent, type TestAgent } from './test-agent.ts';
 
@@ -161,12 +161,21 @@ describe('a slow or absent reader', () => {
   });
 
   test('a detached foreground process goes on (52)', async () => {
-    const process = await agent.link.exec({
-      argv: ['sh', '-c', 'yes | head -c 5000000 | wc -c; touch "$0"', `${agent.dir}/went-on`],
-    });
+    const script = 'until [ -e "$0/gate" ]; do sleep 0.01; done; yes | head -c 5000000; touch "$0/went-on"';
+    const process = await agent.link.exec({ argv: ['sh', '-c', script, agent.dir] });
     process.detach();
     await expect(process.exit).rejects.toEqual(code('conflict'));
+    writeFileSync(`${agent.dir}/gate`, '');
     await expect.poll(() => existsSync(`${agent.dir}/went-on`), { timeout: 5000 }).toBe(true);
+  });
+
+  test('detaching from an ended process gives its exit without the output', async () => {
+    const process = await agent.link.exec({ argv: ['sh', '-c', 'echo unread; exit 4'] });
+    await expect
+      .poll(async () => (await agent.link.processes()).some((info) => info.tag === process.tag))
+      .toBe(false);
+    process.detach();
+    expect((await process.exit).code).toBe(4);
   });
 });
 

@@ -98,8 +98,12 @@ export function follow(
           connection.send(stream, T.RESIZE, size);
         },
         detach: () => {
-          if (detached || status) return;
+          if (detached) return;
           detached = true;
+          if (status) {
+            queue.discard(); // it has ended: what was not read is not wanted, and its exit is known
+            return;
+          }
           connection.send(stream, T.CLOSE);
           connection.release(stream);
           const error = new AviaryError('conflict', 'detached from the process, which goes on');
