@@ -27,6 +27,7 @@ const PASSED = { passed: 1, failed: 0, skipped: 0 };
 function finish(tallies) {
   const total = sum(tallies);
   if (total.skipped > 0) console.log(`${total.skipped} skipped`);
+  if (total.passed + total.failed === 0) console.log('nothing matched, so nothing ran');
   console.log(`${total.passed} passed, ${total.failed} failed`);
   process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
 }
