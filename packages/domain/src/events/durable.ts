@@ -7,7 +7,7 @@ import type { Clock, Logger } from '@aviary/kernel';
 import { sql } from 'kysely';
 import { createGaps } from './gaps.ts';
 import { type DomainEvent, type EventFilter, matches } from './model.ts';
-import { CHANNEL, readAfter } from './outbox.ts';
+import { CHANNEL, readOn } from './outbox.ts';
 import { createPulse } from './pulse.ts';
 
 /** Events per read; as many may be handled twice after a crash. */
@@ -57,12 +57,7 @@ export async function subscribeDurably(
     const cursor = await lease();
     if (cursor === null) return EVERY;
     if (gaps.settled !== cursor) gaps = createGaps(cursor);
-    const { events, xmin, xmax } = await readAfter(db.kysely, cursor, BATCH);
-    gaps.observe(
-      events.map(({ seq }) => seq),
-      xmin,
-      xmax,
-    );
+    const { events } = await readOn(db.kysely, gaps, BATCH);
     let done = cursor;
     try {
       for (const event of events) {

@@ -3,7 +3,7 @@ import type { Database } from '@aviary/db';
 import type { Clock, Logger } from '@aviary/kernel';
 import { createGaps } from './gaps.ts';
 import { type DomainEvent, type EventFilter, matches } from './model.ts';
-import { CHANNEL, lastSeq, readAfter } from './outbox.ts';
+import { CHANNEL, lastSeq, readOn } from './outbox.ts';
 import { createPulse } from './pulse.ts';
 
 /** Rows per read. */
@@ -51,24 +51,12 @@ export function createLive(deps: { db: Database; clock: Clock; log: Logger }): L
     },
     start: async () => {
       const gaps = createGaps(Math.max(0, (await lastSeq(db.kysely)) - LOOK_BACK));
-      const first = await readAfter(db.kysely, gaps.settled, 2 * LOOK_BACK);
-      gaps.observe(
-        first.events.map(({ seq }) => seq),
-        first.xmin,
-        first.xmax,
-      ); // the past is nobody's news
+      await readOn(db.kysely, gaps, 2 * LOOK_BACK); // the past is nobody's news
       const pulse = createPulse(clock, async () => {
         try {
-          const { events, xmin, xmax } = await readAfter(db.kysely, gaps.settled, BATCH + LOOK_BACK);
-          const fresh = new Set(
-            gaps.observe(
-              events.map(({ seq }) => seq),
-              xmin,
-              xmax,
-            ),
-          );
-          for (const event of events) if (fresh.has(event.seq)) deliver(event);
-          return fresh.size >= BATCH ? 0 : EVERY;
+          const { fresh } = await readOn(db.kysely, gaps, BATCH + LOOK_BACK);
+          for (const event of fresh) deliver(event);
+          return fresh.length >= BATCH ? 0 : EVERY;
         } catch (error) {
           log.debug({ err: error }, 'events are read again later');
           return EVERY;

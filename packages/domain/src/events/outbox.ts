@@ -2,6 +2,7 @@
 import type { Executor, Trx } from '@aviary/db';
 import { type Clock, newId, type RandomBytes } from '@aviary/kernel';
 import { sql } from 'kysely';
+import type { Gaps } from './gaps.ts';
 import type { DomainEvent, EventFilter, NewEvent } from './model.ts';
 import type { EventTable } from './schema.ts';
 
@@ -29,25 +30,43 @@ export async function insertEvent(
     select pg_notify(${CHANNEL}, '') from written`.execute(trx);
 }
 
-/** What is committed after a position, and which transactions still ran at that moment. */
-export interface Glimpse {
-  events: DomainEvent[];
-  /** Transactions below this have all ended; those from `xmax` on had not begun. */
-  xmin: bigint;
-  xmax: bigint;
+/**
+ * Up to `limit` committed events after what `gaps` has settled, oldest first; `gaps` learns of them. `fresh`
+ * are those it had not seen.
+ */
+export async function readOn(
+  db: Executor,
+  gaps: Gaps,
+  limit: number,
+): Promise<{ events: DomainEvent[]; fresh: DomainEvent[] }> {
+  const { events, xmin } = await readAfter(db, gaps.settled, limit);
+  const fresh = new Set(
+    gaps.observe(
+      events.map(({ seq }) => seq),
+      xmin,
+    ),
+  );
+  if (gaps.unbounded) {
+    const drawn = await sql<{ id: string }>`select pg_current_xact_id()::text as id`.execute(db);
+    gaps.bound(BigInt(drawn.rows[0]?.id ?? 0));
+  }
+  return { events, fresh: events.filter(({ seq }) => fresh.has(seq)) };
 }
 
-/** Up to `limit` events after `seq`, oldest first, and the snapshot they were read in. */
-export async function readAfter(db: Executor, seq: number, limit: number): Promise<Glimpse> {
-  const { rows } = await sql<EventTable & { xmin_: string; xmax_: string }>`
-    select e.*, pg_snapshot_xmin(s)::text as xmin_, pg_snapshot_xmax(s)::text as xmax_
+/** Events after `seq`, and below which id all transactions had ended when they were read. */
+async function readAfter(
+  db: Executor,
+  seq: number,
+  limit: number,
+): Promise<{ events: DomainEvent[]; xmin: bigint }> {
+  const { rows } = await sql<EventTable & { xmin_: string }>`
+    select e.*, pg_snapshot_xmin(s)::text as xmin_
     from pg_current_snapshot() s
     left join lateral (select * from event where seq > ${seq} order by seq limit ${limit}) e on true
     order by e.seq`.execute(db);
   return {
     events: rows.filter(({ id }) => id !== null).map(toEvent),
     xmin: BigInt(rows[0]?.xmin_ ?? 0),
-    xmax: BigInt(rows[0]?.xmax_ ?? 0),
   };
 }
 
