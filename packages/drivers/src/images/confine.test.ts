@@ -5,7 +5,7 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { IS_ROOT, inOwnNamespaces, removeTree, supervised } from './confine.ts';
+import { inOwnNamespaces, removeTree, withAllOwners } from './confine.ts';
 
 /** Is there a live process with exactly these arguments? */
 function runs(...argv: string[]): boolean {
@@ -20,15 +20,15 @@ function runs(...argv: string[]): boolean {
   });
 }
 
-test.skipIf(!IS_ROOT)('in its own namespaces, all of it dies with us', async () => {
+test('in its own namespaces, all of it dies with us', async () => {
   await diesWithItsParent(inOwnNamespaces, '98761.25');
 });
 
-test('supervised, it dies with us', async () => {
-  await diesWithItsParent(supervised, '98762.25');
+test('able to give owners, it dies with us', async () => {
+  await diesWithItsParent(withAllOwners, '98762.25');
 });
 
-async function diesWithItsParent(confine: typeof supervised, seconds: string): Promise<void> {
+async function diesWithItsParent(confine: typeof withAllOwners, seconds: string): Promise<void> {
   const argv = confine('sleep', seconds);
   const script = `require('child_process').spawn(${JSON.stringify(argv[0])}, ${JSON.stringify(argv.slice(1))});
     setInterval(() => {}, 1e6);`;

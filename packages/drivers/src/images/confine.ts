@@ -6,27 +6,25 @@ import { rm } from 'node:fs/promises';
 import { run } from './command.ts';
 
 /** As root, everything is simpler; else a user namespace stands in (needs uidmap and a range in /etc/subuid). */
-export const IS_ROOT = process.getuid?.() === 0;
+const IS_ROOT = process.getuid?.() === 0;
 
 type Argv = [string, ...string[]];
 
 /** A build must not go on when the process that wanted it is gone: the next one starts over. */
 const DIES_WITH_US: Argv = ['setpriv', '--pdeathsig', 'KILL'];
 
-/** `argv` in namespaces of its own, so that mounts and processes of a killed build vanish with it. Root only. */
+/** "root" over our own user and our range of others, where we are not root itself. */
+const AS_ROOT = IS_ROOT ? [] : ['--user', '--map-root-user', '--map-auto'];
+
+/** `argv` as root in mount and pid namespaces: mounts and processes of a killed build vanish with them. */
 export function inOwnNamespaces(...argv: Argv): Argv {
-  return [...DIES_WITH_US, 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc', ...argv];
+  const namespaces = ['--mount', '--pid', '--fork', '--kill-child', '--mount-proc'];
+  return [...DIES_WITH_US, 'unshare', ...AS_ROOT, ...namespaces, ...argv];
 }
 
-/** `argv` able to give files any owner: as root, or as "root" of a user namespace that maps our range. */
+/** `argv` able to give files any owner. */
 export function withAllOwners(...argv: Argv): Argv {
-  const inside = IS_ROOT ? [] : ['unshare', '--user', '--map-root-user', '--map-auto'];
-  return [...DIES_WITH_US, ...inside, ...argv];
-}
-
-/** `argv` that just ends when we end. */
-export function supervised(...argv: Argv): Argv {
-  return [...DIES_WITH_US, ...argv];
+  return [...DIES_WITH_US, ...(IS_ROOT ? [] : ['unshare', ...AS_ROOT]), ...argv];
 }
 
 /** Removes `path` and all below it, also what {@link withAllOwners} made; a missing path is fine. */

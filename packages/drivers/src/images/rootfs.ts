@@ -1,12 +1,12 @@
 /**
  * Builds the root file system of a base template: Debian from packages, as a sparse ext4 file. Image store
- * only. As root in namespaces of its own; as an ordinary user in a user namespace (needs uidmap).
+ * only. In namespaces of its own, as root or, for an ordinary user (needs uidmap), as root of a user namespace.
  */
 import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureEntry, keyOf } from './cache.ts';
 import { run } from './command.ts';
-import { IS_ROOT, inOwnNamespaces, removeTree, supervised, withAllOwners } from './confine.ts';
+import { inOwnNamespaces, removeTree, withAllOwners } from './confine.ts';
 import type { Report } from './progress.ts';
 import { type LoadedRecipe, loadRecipe } from './recipe.ts';
 import { hostAptOptions, hostSources } from './sources.ts';
@@ -63,7 +63,7 @@ async function bootstrap(recipe: LoadedRecipe, tar: string, dir: string, report:
   ];
   const argv: [string, ...string[]] = [
     'mmdebstrap',
-    `--mode=${IS_ROOT ? 'root' : 'unshare'}`,
+    '--mode=root',
     '--variant=minbase',
     `--include=${recipe.packages.join(',')}`,
     ...recipe.exclude.map((path) => `--dpkgopt=path-exclude=${path}`),
@@ -74,10 +74,9 @@ async function bootstrap(recipe: LoadedRecipe, tar: string, dir: string, report:
     tar,
     ...(await hostSources(recipe.suite)),
   ];
-  await run(IS_ROOT ? inOwnNamespaces(...argv) : supervised(...argv), {
+  await run(inOwnNamespaces(...argv), {
     what: `build the root file system ${recipe.name}`,
-    // The mapped user of an ordinary build cannot enter our directories: /tmp then.
-    env: IS_ROOT ? { TMPDIR: work } : {},
+    env: { TMPDIR: work },
     onLine: (line) => {
       const stage = STAGES.find(({ says }) => line.startsWith(says));
       if (stage !== undefined) report(`building ${recipe.name}: ${stage.means}`, stage.percent);
