@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { AviaryError, invalidField } from '@aviary/kernel';
+import { AviaryError, invalidField, isAviaryError } from '@aviary/kernel';
 import type { MultipartFile } from '@fastify/multipart';
 import type { FastifyRequest } from 'fastify';
 import { guestPath } from './text.ts';
@@ -41,7 +41,10 @@ export async function receiveUpload<T>(
   let written: { result: T } | null = null;
   try {
     const fileSize = limits.fileBytes ?? Number.POSITIVE_INFINITY;
-    for await (const part of request.parts({ limits: { fileSize: Number.POSITIVE_INFINITY } })) {
+    const parts = request.parts({ limits: { fileSize: Number.POSITIVE_INFINITY } });
+    for (;;) {
+      const { value: part, done } = await parts.next().catch(malformed);
+      if (done === true) break;
       if (part.type === 'field') {
         if (part.fieldname !== 'path') continue;
         if (path !== null) throw invalidField('path', 'is given more than once');
@@ -80,11 +83,27 @@ async function spool(part: MultipartFile, limit: number): Promise<{ dir: string;
 
 async function* counted(source: Readable, limit: number): AsyncGenerator<Uint8Array> {
   let bytes = 0;
-  for await (const chunk of source as AsyncIterable<Buffer>) {
-    bytes += chunk.length;
-    if (bytes > limit) throw tooLarge(limit);
-    yield chunk;
+  const chunks = (source as AsyncIterable<Buffer>)[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const { value: chunk, done } = await chunks.next().catch(malformed);
+      if (done === true) return;
+      bytes += chunk.length;
+      if (bytes > limit) throw tooLarge(limit);
+      yield chunk;
+    }
+  } finally {
+    await chunks.return?.();
   }
+}
+
+/** What the parser throws is about the body that was sent, or about a client that left in the middle of it. */
+function malformed(cause: unknown): never {
+  if (isAviaryError(cause) || (cause as { statusCode?: number }).statusCode !== undefined) throw cause;
+  const text = cause instanceof Error ? cause.message : String(cause);
+  throw new AviaryError('invalid_request', `the upload is not well-formed multipart/form-data: ${text}`, {
+    cause,
+  });
 }
 
 function tooLarge(limit: number): AviaryError {
