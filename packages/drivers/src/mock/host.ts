@@ -101,13 +101,16 @@ export function createMockHost({
     }),
     free: async () => ({ memoryMb: freeMb(), diskMb: 10_000_000 }),
     prepare: () => script.enter('prepare'),
-    isPrepared: () => true,
+    isPrepared: (ref) => (ref.kind === 'base' ? ref.name === 'minimal' : snapshots.has(ref.id)),
     create: async (spec) => {
       await script.enter('create');
       const existing = capsules.get(spec.id);
       if (existing !== undefined) return onHost(existing);
       need(spec.memoryMb);
-      if (spec.template.kind === 'base') return add(spec);
+      if (spec.template.kind === 'base') {
+        if (spec.template.name === 'minimal') return add(spec);
+        throw new AviaryError('template_not_found', `no recipe for ${spec.template.name} on this host`);
+      }
       const snapshot = snapshots.get(spec.template.id);
       if (snapshot === undefined) {
         throw new AviaryError('template_not_found', `no snapshot ${spec.template.id} on this host`);

@@ -371,10 +371,22 @@ export function createCapsules(
       const entry = known.get(id);
       if (entry) await inTurn(entry, () => destroy(entry));
     },
-    pause: (id) => inTurn(entryOf(id), () => pause(entryOf(id))),
-    resume: (id) => inTurn(entryOf(id), () => pool.busy(() => resume(entryOf(id)))),
-    fork: (id, children) => inTurn(entryOf(id), () => pool.busy(() => fork(entryOf(id), children))),
-    snapshot: (id, templateId) => inTurn(entryOf(id), () => snapshot(entryOf(id), templateId)),
+    pause: async (id) => {
+      const entry = entryOf(id);
+      await inTurn(entry, () => pause(entry));
+    },
+    resume: async (id) => {
+      const entry = entryOf(id);
+      return inTurn(entry, () => pool.busy(() => resume(entry)));
+    },
+    fork: async (id, children) => {
+      const entry = entryOf(id);
+      return inTurn(entry, () => pool.busy(() => fork(entry, children)));
+    },
+    snapshot: async (id, templateId) => {
+      const entry = entryOf(id);
+      return inTurn(entry, () => snapshot(entry, templateId));
+    },
     removeSnapshot: async (id) => {
       const template = templates.find({ kind: 'snapshot', id }, 0, 0);
       if (template) await pool.drop(template.key);
