@@ -16,6 +16,7 @@ import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ensureEntry, keyOf } from './cache.ts';
 import { run } from './command.ts';
 import { acquireLock } from './lock.ts';
+import { requirePrograms } from './programs.ts';
 
 let root: string;
 beforeEach(() => {
@@ -107,14 +108,22 @@ test('keys tell apart what is joined differently', () => {
   expect(keyOf('a')).toBe(keyOf(Buffer.from('a')));
 });
 
-test('a missing program is named with the package that has it', async () => {
+test('a missing program is named', async () => {
   await expect(run(['no-such-program'], { what: 'try' })).rejects.toMatchObject({
     code: 'missing_dependency',
   });
-  await expect(run(['mmdebstrap'], { what: 'build', env: { PATH: root } })).rejects.toMatchObject({
-    code: 'missing_dependency',
-    message: expect.stringMatching(/mmdebstrap is not installed.*apt-get install.* mmdebstrap/),
-  });
+});
+
+test('missing programs are named with the packages that have them, before anything starts', () => {
+  expect(() => requirePrograms('build', ['mke2fs', 'sh', 'mmdebstrap', 'tar'], root)).toThrow(
+    expect.objectContaining({
+      code: 'missing_dependency',
+      message: expect.stringMatching(
+        /^cannot build: mke2fs, sh, mmdebstrap, tar are not installed.*apt-get install .* e2fsprogs mmdebstrap$/,
+      ),
+    }),
+  );
+  expect(() => requirePrograms('build', ['sh'])).not.toThrow();
 });
 
 test('a failing program is quoted with its last lines only', async () => {

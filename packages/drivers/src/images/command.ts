@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { AviaryError } from '@aviary/kernel';
-import { installCommand, packageOf } from '../../../../scripts/lib/packages.mjs';
+import { missingPrograms, notInstalled, searchPath } from './programs.ts';
 
 export interface CommandOptions {
   /** What is being attempted, for the error's sentence: "cannot <what>: …". */
@@ -33,8 +33,7 @@ export function run(argv: readonly [string, ...string[]], options: CommandOption
       cwd: options.cwd,
       env: {
         ...process.env,
-        // mke2fs lives in an sbin directory, which ordinary users often lack.
-        PATH: `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`,
+        PATH: searchPath(),
         // Progress and errors are parsed and quoted, whatever the operator's language.
         LC_ALL: 'C.UTF-8',
         ...options.env,
@@ -69,21 +68,10 @@ export function run(argv: readonly [string, ...string[]], options: CommandOption
   });
 }
 
-/** Why `program` did not start; one that does not exist is named with its package. */
-function startFailure(program: string, what: string, error: NodeJS.ErrnoException): AviaryError {
-  if (error.code !== 'ENOENT') {
-    return new AviaryError(
-      'host_unavailable',
-      `cannot ${what}: ${program} does not start: ${error.message}`,
-      {
-        cause: error,
-      },
-    );
-  }
-  const name = packageOf(program);
-  const hint = name === undefined ? '' : `; install it: ${installCommand([name])}`;
-  return new AviaryError('missing_dependency', `cannot ${what}: ${program} is not installed${hint}`, {
-    details: { program, package: name ?? null },
-    cause: error,
+/** Why `program` did not start. Not told by the code alone: a directory of PATH we may not enter gives EACCES. */
+function startFailure(program: string, what: string, cause: NodeJS.ErrnoException): AviaryError {
+  if (missingPrograms([program]).length > 0) return notInstalled(what, [program], cause);
+  return new AviaryError('host_unavailable', `cannot ${what}: ${program} does not start: ${cause.message}`, {
+    cause,
   });
 }

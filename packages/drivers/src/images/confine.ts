@@ -6,7 +6,7 @@ import { rm } from 'node:fs/promises';
 import { run } from './command.ts';
 
 /** As root, everything is simpler; else a user namespace stands in (needs uidmap and a range in /etc/subuid). */
-const IS_ROOT = process.getuid?.() === 0;
+export const IS_ROOT = process.getuid?.() === 0;
 
 type Argv = [string, ...string[]];
 

@@ -4,7 +4,7 @@
  */
 import { spawn } from 'node:child_process';
 import { AviaryError } from '@aviary/kernel';
-import { installCommand } from '../../../../scripts/lib/packages.mjs';
+import { requirePrograms, searchPath } from './programs.ts';
 
 /**
  * Waits for the lock on `path` (created when missing) and resolves with the function that frees it.
@@ -12,20 +12,18 @@ import { installCommand } from '../../../../scripts/lib/packages.mjs';
  * also by our own death, ends it.
  * Errors: missing_dependency without util-linux, host_unavailable when the file cannot be locked.
  */
-export function acquireLock(path: string, onWait?: () => void): Promise<() => Promise<void>> {
+export async function acquireLock(path: string, onWait?: () => void): Promise<() => Promise<void>> {
+  requirePrograms(`lock ${path}`, ['flock']);
   return new Promise((resolve, reject) => {
-    const child = spawn('flock', ['--exclusive', path, 'cat'], { stdio: ['pipe', 'pipe', 'ignore'] });
+    const child = spawn('flock', ['--exclusive', path, 'cat'], {
+      env: { ...process.env, PATH: searchPath() },
+      stdio: ['pipe', 'pipe', 'ignore'],
+    });
     const ended = new Promise<void>((done) => child.once('close', () => done()));
     const waiting = setTimeout(() => onWait?.(), 500);
-    child.once('error', (cause: NodeJS.ErrnoException) => {
+    child.once('error', (cause) => {
       clearTimeout(waiting);
-      const missing = cause.code === 'ENOENT';
-      const hint = missing ? `install it: ${installCommand(['util-linux'])}` : cause.message;
-      reject(
-        new AviaryError(missing ? 'missing_dependency' : 'host_unavailable', `cannot run flock; ${hint}`, {
-          cause,
-        }),
-      );
+      reject(new AviaryError('host_unavailable', `cannot lock ${path}: ${cause.message}`, { cause }));
     });
     child.once('close', (code) => {
       clearTimeout(waiting);

@@ -6,7 +6,8 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ensureEntry, keyOf } from './cache.ts';
 import { run } from './command.ts';
-import { inOwnNamespaces, removeTree, withAllOwners } from './confine.ts';
+import { IS_ROOT, inOwnNamespaces, removeTree, withAllOwners } from './confine.ts';
+import { requirePrograms } from './programs.ts';
 import type { Report } from './progress.ts';
 import { type LoadedRecipe, loadRecipe } from './recipe.ts';
 import { hostAptOptions, hostSources } from './sources.ts';
@@ -39,6 +40,7 @@ export async function ensureRootfs(cacheDir: string, name: string, report: Repor
 }
 
 async function build(recipe: LoadedRecipe, dir: string, report: Report): Promise<void> {
+  requirePrograms(`build the root file system ${recipe.name}`, BUILD_PROGRAMS);
   const tar = join(dir, 'rootfs.tar');
   const image = join(dir, 'rootfs.ext4');
   await bootstrap(recipe, tar, dir, report);
@@ -111,6 +113,16 @@ async function makeFileSystem(recipe: LoadedRecipe, tar: string, image: string, 
   await rm(allocated);
   await removeTree(tree);
 }
+
+/** What is started here, also through other programs. */
+const BUILD_PROGRAMS = [
+  'setpriv',
+  'unshare',
+  'mmdebstrap',
+  'tar',
+  'mke2fs',
+  ...(IS_ROOT ? [] : ['newuidmap']),
+];
 
 /** What mmdebstrap says at its stages, what that means, and how far it is by then (measured). */
 const STAGES = [
