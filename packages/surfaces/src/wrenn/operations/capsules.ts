@@ -1,7 +1,7 @@
 /** wrenn's capsule life-cycle operations, with fork and timeout of ours. */
 import type { CapsuleStatus, Capsules } from '@aviary/domain/capsules';
 import { invalidField } from '@aviary/kernel';
-import { http } from '../../kit/index.ts';
+import { http, refuseUnstorable } from '../../kit/index.ts';
 import { fromNewCapsule, toCapsule } from '../translate.ts';
 import type { CreateCapsuleRequest } from '../wire.ts';
 
@@ -66,7 +66,9 @@ function labels(text: string | undefined): Record<string, string> | undefined {
   if (text === undefined) return undefined;
   const pairs = [...new URLSearchParams(text)];
   if (pairs.some(([key]) => key === '')) throw invalidField('metadata', 'write it as key=value&key=value');
-  return Object.fromEntries(pairs);
+  const found = Object.fromEntries(pairs);
+  refuseUnstorable(found, 'metadata');
+  return found;
 }
 
 /** The same request with the next cursor, as a relative reference (RFC 8288). */
