@@ -1,6 +1,6 @@
 /** Recording and delivery against a real database: order, rollbacks, replicas, failing handlers. */
 import { transaction } from '@aviary/db';
-import { silentLogger, systemClock } from '@aviary/kernel';
+import { silentLogger } from '@aviary/kernel';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createWorld, eventually, type World } from '../identity/testing.ts';
 import { createEvents, type DomainEvent, type Events, type NewEvent } from './index.ts';
@@ -53,7 +53,7 @@ describe('live subscribers', () => {
   it('get an event that was numbered early and committed late, in every replica', async () => {
     const other = createEvents({
       db: await world.db.replica(),
-      clock: systemClock,
+      clock: world.liveClock,
       log: silentLogger,
       owner: 'b',
     });
@@ -115,7 +115,7 @@ describe('live subscribers', () => {
 describe('durable subscribers', () => {
   /** Another process: its own owner and pool. */
   const another = async (owner: string): Promise<Events> =>
-    createEvents({ db: await world.db.replica(), clock: systemClock, log: silentLogger, owner });
+    createEvents({ db: await world.db.replica(), clock: world.liveClock, log: silentLogger, owner });
 
   it('go on where they were, in the order of recording', async () => {
     const first: DomainEvent[] = [];

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Migration } from '@aviary/db';
 import { createTestDatabase, type TestDatabase } from '@aviary/db/testing';
-import { silentLogger, systemClock } from '@aviary/kernel';
+import { type Clock, silentLogger, systemClock } from '@aviary/kernel';
 import { createFakeClock, type FakeClock } from '@aviary/kernel/testing';
 import * as audit from '../audit/index.ts';
 import * as events from '../events/index.ts';
@@ -24,6 +24,8 @@ export const coreMigrations: readonly Migration[] = [
 export interface World {
   db: TestDatabase;
   clock: FakeClock;
+  /** Says the same time of day, but sleeps for real; for what waits for PostgreSQL. */
+  liveClock: Clock;
   dataDir: string;
   identity: identity.Identity;
   events: events.Events;
@@ -49,9 +51,10 @@ export async function createWorld(
   const db = await createTestDatabase([...coreMigrations, ...(options.migrations ?? [])]);
   const dataDir = await mkdtemp(join(tmpdir(), 'aviary-world-'));
   const clock = createFakeClock();
+  const liveClock = { ...systemClock, now: clock.now };
   const log = silentLogger;
   const closers: (() => Promise<unknown>)[] = [];
-  const stream = events.createEvents({ db, clock: { ...systemClock, now: clock.now }, log, owner: 'test' });
+  const stream = events.createEvents({ db, clock: liveClock, log, owner: 'test' });
   const trail = audit.createAudit({ db, clock, log });
   const journal: identity.Journal<events.NewEvent> = {
     event: stream.record,
@@ -66,6 +69,7 @@ export async function createWorld(
   return {
     db,
     clock,
+    liveClock,
     dataDir,
     identity: people,
     events: stream,
@@ -81,7 +85,7 @@ export async function createWorld(
     },
     replica: async () => {
       const other = await db.replica();
-      const otherEvents = events.createEvents({ db: other, clock: systemClock, log, owner: 'replica' });
+      const otherEvents = events.createEvents({ db: other, clock: liveClock, log, owner: 'replica' });
       const made = await identity.createIdentity({ db: other, journal, dataDir, clock, log, limits });
       otherEvents.subscribe('identity', {}, made.onEvent);
       await otherEvents.start();
