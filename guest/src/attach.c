@@ -17,7 +17,7 @@ struct attachment *attach_find(uint32_t stream, struct proc **owner) {
   return NULL;
 }
 
-bool attach_add(struct proc *p, uint32_t stream, uint64_t window, bool lossless, uint64_t out, uint64_t err) {
+bool attach_add(struct proc *p, uint32_t stream, int64_t window, bool lossless, uint64_t out, uint64_t err) {
   struct attachment *a = calloc(1, sizeof *a);
   if (!a) return false;
   *a = (struct attachment){.next = p->attached, .stream = stream, .lossless = lossless, .credit = window};
@@ -61,15 +61,15 @@ static bool send_some(struct proc *p, struct attachment *a, int i) {
   const uint8_t *from;
   uint32_t n = ring_peek(r, a->cursor[i], &from);
   if (n > OUTPUT_MAX) n = OUTPUT_MAX;
+  if (!n || a->credit <= 0) return false;
   if (n > a->credit) n = (uint32_t)a->credit;
-  if (!n) return false;
   uint8_t *to = port_reserve(table.ctl, n + 8);
   if (!to) return false;
   put64(to, a->cursor[i]);
   memcpy(to + 8, from, n);
   port_commit(table.ctl, a->stream, T_OUTPUT, p->out[i].channel, n + 8);
   a->cursor[i] += n;
-  a->credit -= n;
+  a->credit -= n > COST_MIN ? n : COST_MIN;
   return true;
 }
 

@@ -22,7 +22,7 @@ struct transfer {
   struct transfer *next;
   uint32_t stream;
   uint8_t type; /* T_READ, T_WRITE or T_LIST */
-  uint64_t credit;
+  int64_t credit; /* may fall below zero by the cost of a small frame */
   int fd;             /* T_READ */
   uint64_t left;      /* T_READ: bytes still wanted */
   struct upload up;   /* T_WRITE */
@@ -112,7 +112,7 @@ static void start_read(const struct frame *f, const char *path) {
   }
   t->fd = fd;
   t->left = find_number(f->payload, f->length, F_LENGTH, UINT64_MAX);
-  t->credit = find_number(f->payload, f->length, F_WINDOW, 0);
+  t->credit = (int64_t)find_number(f->payload, f->length, F_WINDOW, 0);
   port_reply(&bulk, f->stream, &b);
 }
 
@@ -147,7 +147,7 @@ static void start_job(const struct frame *f, const char *path) {
   j->depth = (uint32_t)find_number(f->payload, f->length, F_DEPTH, 1);
   if (f->type == T_LIST) {
     struct transfer *t = transfer_new(f->stream, T_LIST, path);
-    if (t) t->credit = find_number(f->payload, f->length, F_WINDOW, 0);
+    if (t) t->credit = (int64_t)find_number(f->payload, f->length, F_WINDOW, 0);
   }
   job_start(j);
 }
@@ -165,7 +165,6 @@ static void job_done(struct job *j) {
     port_reply(&bulk, j->stream, &b);
     if (t) {
       t->out = j->data;
-      t->credit = t->credit ? t->credit : UINT64_MAX;
       t->left = 1; /* the list is there */
       j->data = (struct builder){0};
     }
@@ -278,7 +277,7 @@ static void on_reset(struct port *port) {
 
 /* One frame of a transfer; true when something was sent. The transfer may be freed. */
 static bool pump_one(struct transfer *t) {
-  if (t->type == T_WRITE || !t->credit || (t->type == T_LIST && !t->left)) return false;
+  if (t->type == T_WRITE || t->credit <= 0 || (t->type == T_LIST && !t->left)) return false;
   uint32_t want = t->credit < DATA_MAX ? (uint32_t)t->credit : DATA_MAX;
   ssize_t n;
   uint8_t *to = port_reserve(&bulk, want);
@@ -295,7 +294,7 @@ static bool pump_one(struct transfer *t) {
   }
   if (n > 0) {
     port_commit(&bulk, t->stream, T_DATA, 0, (uint32_t)n);
-    t->credit -= (uint64_t)n;
+    t->credit -= n > (ssize_t)COST_MIN ? n : (ssize_t)COST_MIN;
     return true;
   }
   if (n < 0) fail(t->stream, errno, t->path);

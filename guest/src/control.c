@@ -35,7 +35,7 @@ static void attach(uint32_t stream, const uint8_t *data, size_t size) {
     port_fail(&ctl, stream, ESRCH, "process", "no process with this pid or tag");
     return;
   }
-  if (!attach_add(p, stream, find_number(data, size, F_WINDOW, 0), false, find_number(data, size, F_FROM_OUT, 0),
+  if (!attach_add(p, stream, (int64_t)find_number(data, size, F_WINDOW, 0), false, find_number(data, size, F_FROM_OUT, 0),
                   find_number(data, size, F_FROM_ERR, 0))) {
     port_fail(&ctl, stream, ENOMEM, "process", "out of memory in the capsule");
     return;

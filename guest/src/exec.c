@@ -248,7 +248,7 @@ static void run(struct port *port, uint32_t stream, struct request *r) {
     port_fail(port, stream, pid < 0 ? s.err : ENOMEM, pid < 0 ? s.stage : "start", text);
     return;
   }
-  if (!attach_add(p, stream, r->window, !r->background, 0, 0)) {
+  if (!attach_add(p, stream, (int64_t)r->window, !r->background, 0, 0)) {
     port_fail(port, stream, ENOMEM, "start", "out of memory in the capsule");
     return;
   }

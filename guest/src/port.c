@@ -154,6 +154,14 @@ static void hello(struct port *p, const struct frame *f) {
   builder_free(&b);
 }
 
+/* Nobody listens any more: what was on its way is worthless, and nothing may wait for a reader. */
+static void host_gone(struct port *p) {
+  if (!p->greeted) return;
+  p->greeted = false;
+  p->out_start = p->out_end = 0;
+  p->on_reset(p);
+}
+
 static void dispatch(struct port *p, const struct frame *f) {
   if (f->type == T_HELLO) {
     hello(p, f);
@@ -186,6 +194,7 @@ void port_input(struct port *p) {
         close(p->fd);
         p->fd = -1;
       }
+      if (n == 0 || errno != EAGAIN) host_gone(p);
     }
   }
 }

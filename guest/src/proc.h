@@ -40,7 +40,7 @@ struct attachment {
   uint32_t stream;
   bool lossless; /* holds the process back instead of losing bytes */
   uint64_t cursor[2];
-  uint64_t credit;
+  int64_t credit; /* may fall below zero by the cost of a small frame */
 };
 
 struct proc {
@@ -94,7 +94,7 @@ void input_register(struct proc *p);
 
 /* attach.c */
 struct attachment *attach_find(uint32_t stream, struct proc **owner);
-bool attach_add(struct proc *p, uint32_t stream, uint64_t window, bool lossless, uint64_t out, uint64_t err);
+bool attach_add(struct proc *p, uint32_t stream, int64_t window, bool lossless, uint64_t out, uint64_t err);
 void attach_remove(struct proc *p, uint32_t stream);
 void attach_clear_all(void);
 /* Sends what the credits allow; true when something was sent. */

@@ -23,7 +23,7 @@ static void on_input(struct source *s, uint32_t events) {
 }
 
 void output_start(struct output *o, struct proc *p, int fd, uint8_t channel) {
-  *o = (struct output){.source.ready = on_output, .proc = p, .fd = fd, .channel = channel, .readable = true, .drain = -1};
+  *o = (struct output){.source.ready = on_output, .proc = p, .fd = fd, .channel = channel, .drain = -1};
   if (loop_add(table.loop, fd, &o->source, EPOLLIN | (p->pty ? EPOLLOUT : 0))) {
     close(fd);
     o->fd = -1;
@@ -58,6 +58,8 @@ static bool output_read(struct proc *p, int i) {
   if (p->finished) return discard(p, o);
   for (uint32_t taken = 0; taken < TURN && o->drain != 0;) {
     uint64_t want = attach_allowance(p, i);
+    uint32_t step = o->ring.cap > 4096 ? o->ring.cap : 4096; /* the ring doubles with its use, up to a turn */
+    if (want > step) want = step;
     if (want > TURN) want = TURN;
     if (o->drain > 0 && want > (uint64_t)o->drain) want = (uint64_t)o->drain;
     uint8_t *to;
@@ -93,6 +95,7 @@ static void check_finished(struct proc *p) {
   p->finished = true;
   for (int i = 0; i < p->outputs; i++) {
     struct output *o = &p->out[i];
+    if (o->ring.head == 0) ring_free(&o->ring);
     if (o->fd < 0) continue;
     if (p->pty) output_end(p, o); /* the session's end hung the terminal up for everybody */
     else o->readable = true;

@@ -14,6 +14,7 @@
 #define FRAME_CHECKED 256u /* bytes of payload covered by the trailer */
 #define FLAG_MORE 0x01u    /* the message goes on in the next frame of the same stream and type */
 #define NONCE_SIZE 16u
+#define COST_MIN 256u /* what a frame of OUTPUT or DATA costs of the window at least */
 
 #define REQUEST_MAX (4u << 20) /* largest request over several frames; more is E2BIG */
 #define INPUT_WINDOW (256u << 10)

@@ -92,7 +92,7 @@ beforeAll(async () => {
     ...['-no-reboot', '-kernel', initramfs.kernel.vmlinuz, '-initrd', initramfs.path],
     ...[
       '-append',
-      `quiet loglevel=1 panic=-1 reboot=t tsc=reliable no_timer_check tsc_early_khz=${await tscKhz()}`,
+      `quiet loglevel=1 panic=-1 reboot=t tsc=reliable no_timer_check norandmaps tsc_early_khz=${await tscKhz()}`,
     ],
     ...['-device', 'virtio-serial-device,max_ports=3', ...port('ctl'), ...port('bulk')],
     ...[

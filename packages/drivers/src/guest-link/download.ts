@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import type { Connection } from './connection.ts';
 import { guestFailure } from './failures.ts';
-import { T } from './wire.ts';
+import { COST_MIN, T } from './wire.ts';
 
 /** Bytes on their way or unread at most, per download. */
 export const DOWNLOAD_WINDOW = 1 << 20;
@@ -17,14 +17,16 @@ export function download(
   return new Promise((resolve, reject) => {
     let outstanding = DOWNLOAD_WINDOW;
     let unread = 0; // pushed into the body, not granted back yet
+    let extra = 0; // what small frames cost beyond their bytes, not granted back yet
     let over = false;
 
     const grantTaken = () => {
       const taken = unread - body.readableLength;
-      if (over || taken < DOWNLOAD_WINDOW / 4) return;
+      if (over || taken + extra < DOWNLOAD_WINDOW / 4) return;
       unread -= taken;
-      outstanding += taken;
-      connection.grant(stream, taken);
+      outstanding += taken + extra;
+      connection.grant(stream, taken + extra);
+      extra = 0;
     };
 
     const body = new Readable({
@@ -44,9 +46,10 @@ export function download(
     const stream = connection.open({
       frame: (kind, _flags, data) => {
         if (kind === T.DATA) {
-          outstanding -= data.length;
-          if (outstanding < 0)
+          if (data.length > outstanding)
             return connection.close('its agent broke the protocol: data that was not asked for');
+          outstanding -= Math.max(data.length, COST_MIN);
+          extra += Math.max(0, COST_MIN - data.length);
           unread += data.length;
           body.push(data);
         } else if (kind === T.REPLY) {

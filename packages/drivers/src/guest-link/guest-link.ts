@@ -50,7 +50,12 @@ export async function connectGuest(options: ConnectOptions): Promise<GuestLink> 
   const opened: Connection[] = [];
   try {
     const open = async (path: string) => {
-      const connection = connect(await dial(path, { clock, deadline, signal: giveUp.signal }));
+      const socket = await dial(path, { clock, deadline, signal: giveUp.signal });
+      if (giveUp.signal.aborted) {
+        socket.destroy();
+        throw late;
+      }
+      const connection = connect(socket);
       opened.push(connection);
       return connection;
     };
@@ -65,6 +70,7 @@ export async function connectGuest(options: ConnectOptions): Promise<GuestLink> 
     ]);
     return assemble(ctl, bulk, greeting, options.log, clock);
   } catch (error) {
+    giveUp.abort(error);
     for (const connection of opened) connection.close('it was not connected in full');
     throw error;
   } finally {

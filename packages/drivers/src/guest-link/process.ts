@@ -6,7 +6,7 @@ import { guestFailure } from './failures.ts';
 import { decodeFields, encodeFields, type FieldValue, numberOf, textOf } from './fields.ts';
 import { createInput } from './input.ts';
 import { createOutputQueue } from './output-queue.ts';
-import { CHANNELS, F, T } from './wire.ts';
+import { CHANNELS, COST_MIN, F, T } from './wire.ts';
 
 /** Unread output of one attachment that the host holds at most, bytes. */
 export const OUTPUT_WINDOW = 256 << 10;
@@ -58,7 +58,7 @@ export function follow(
     const put = (name: GuestOutput['stream'], offset: number, data: Buffer) => {
       const lost = Math.max(0, offset - expected[name]);
       expected[name] = offset + data.length;
-      if (lost > 0 || data.length > 0) queue.push({ stream: name, offset, lost, data }, data.length);
+      if (lost > 0 || data.length > 0) queue.push({ stream: name, offset, lost, data }, cost(data.length));
     };
 
     const onExit = (data: Buffer) => {
@@ -120,9 +120,9 @@ export function follow(
       frame: (kind, flags, data) => {
         if (kind === T.OUTPUT) {
           const name = CHANNELS[flags as keyof typeof CHANNELS];
-          outstanding -= data.length - 8;
-          if (!name || data.length < 8 || outstanding < 0)
+          if (!name || data.length < 8 || data.length - 8 > outstanding)
             return connection.close('its agent broke the protocol: output that was not asked for');
+          outstanding -= cost(data.length - 8);
           if (name === 'pty') pty = true;
           put(name, Number(data.readBigUInt64LE(0)), data.subarray(8));
         } else if (kind === T.CREDIT) {
@@ -151,3 +151,8 @@ export function follow(
 }
 
 const EMPTY = Buffer.alloc(0);
+
+/** What a frame takes of the window. */
+function cost(bytes: number): number {
+  return Math.max(bytes, COST_MIN);
+}

@@ -73,15 +73,20 @@ test('two clients see the same, a reconnect finds the shell as it was (74, 75)',
 });
 
 test('killing a terminal takes its disowned children (62)', async () => {
+  const id = `2${globalThis.process.pid}`; // other suites run on this machine too
   const process = await agent.link.exec({
-    argv: ['sh', '-c', '(trap "" HUP; sleep 2001) & (trap "" HUP; sleep 2002) & sleep 0.2; echo up; wait'],
+    argv: [
+      'sh',
+      '-c',
+      `(trap "" HUP; sleep 21.${id}) & (trap "" HUP; sleep 22.${id}) & sleep 0.2; echo up; wait`,
+    ],
     pty: size,
   });
   await readUntil(process, 'up');
   await agent.link.kill(process.tag, 'SIGKILL');
   expect((await process.exit).signal).toBe(9);
   await expect
-    .poll(async () => (await agent.link.processes()).filter((info) => /^200[12]$/.test(info.args[0] ?? '')))
+    .poll(async () => (await agent.link.processes()).filter((info) => info.args[0]?.endsWith(`.${id}`)))
     .toEqual([]);
   expect((await sh(agent.link, 'tty')).stdout.toString()).toBe('not a tty\n');
 });
