@@ -117,7 +117,7 @@ export async function compose({
     [
       {
         name: 'aviary_capsules',
-        help: 'Capsules on record by status, without stopped ones',
+        help: 'Capsules on record by status',
         labelNames: ['status'],
         read: async () =>
           Object.entries(await boxes.countByStatus()).map(([status, value]) => ({

@@ -1,5 +1,5 @@
 /** The HTTP server from the first moment: answers "not yet, waiting for …" until the app takes over. */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, type ServerResponse } from 'node:http';
 import { AviaryError } from '@aviary/kernel';
 import type { ListenAddress } from './listen.ts';
 
@@ -20,10 +20,15 @@ export async function openGate(listen: ListenAddress): Promise<Gate> {
   let waitsFor = 'the start';
   let draining = false;
   let app: RequestListener | null = null;
+  const answering = new Set<ServerResponse>();
   const server = createServer(
     { keepAliveTimeout: 65_000, headersTimeout: 20_000, requestTimeout: 0 },
     (request, response) => {
-      if (app !== null && !draining) return app(request, response);
+      if (app !== null && !draining) {
+        answering.add(response);
+        response.on('close', () => answering.delete(response));
+        return app(request, response);
+      }
       const status = draining ? 'stopping' : 'starting';
       const body =
         request.url === '/healthz'
@@ -59,6 +64,11 @@ export async function openGate(listen: ListenAddress): Promise<Gate> {
       waitsFor = 'try again at once on another instance';
       server.close();
       server.closeIdleConnections();
+      for (const response of answering) {
+        // its connection must not wait for another request when this one is answered
+        response.shouldKeepAlive = false;
+        response.on('close', () => setImmediate(() => server.closeIdleConnections()));
+      }
     },
   };
 }
