@@ -29,7 +29,16 @@ export const OPERATIONAL_DOCUMENT: OpenApiDocument = {
       'then press **Authorize**: the token goes into `bearerAuth`, the key into `apiKeyAuth`.',
   },
   servers: [{ url: '/' }],
-  tags: [{ name: 'operations', description: 'Health, metrics and this document' }],
+  // the order of the page
+  tags: [
+    { name: 'auth', description: 'Accounts and sessions' },
+    { name: 'api-keys', description: 'Credentials of a team for programs' },
+    { name: 'users', description: 'People' },
+    { name: 'teams', description: 'Who shares capsules, and in which role' },
+    { name: 'capsules', description: 'MicroVMs: life cycle, commands, processes, terminals, files' },
+    { name: 'snapshots', description: 'Templates that capsules are made from' },
+    { name: 'operations', description: 'Health, metrics and this document' },
+  ],
   paths: {
     '/': { get: get('start', 'To the documentation', 'text/html', { '302': 'To /docs' }) },
     '/healthz': {

@@ -1,12 +1,29 @@
 /** The published wrenn contract with our additions, and which of its operations this version serves. */
-import { extendDocument, type Operation, readDocument } from '../kit/index.ts';
+import {
+  extendDocument,
+  type OpenApiDocument,
+  type Operation,
+  operationsOf,
+  readDocument,
+} from '../kit/index.ts';
 import { extension } from './extensions.ts';
 
 /** contracts/wrenn.openapi.yaml as published; tests replay it. */
 export const PUBLISHED = readDocument(new URL('../../../../contracts/wrenn.openapi.yaml', import.meta.url));
 
 /** Published and additions. */
-export const DOCUMENT = extendDocument(PUBLISHED, extension);
+export const DOCUMENT = withTokens(extendDocument(PUBLISHED, extension));
+
+/** Where the contract asks for an API key, the token of an account in the team is good as well. */
+function withTokens(document: OpenApiDocument): OpenApiDocument {
+  for (const { operation } of operationsOf(document)) {
+    const accepted = operation.security?.flatMap((scheme) => Object.keys(scheme as object)) ?? [];
+    if (accepted.includes('apiKeyAuth') && !accepted.includes('bearerAuth')) {
+      operation.security = [...(operation.security ?? []), { bearerAuth: [] }];
+    }
+  }
+  return document;
+}
 
 /** Operations of the contract this version serves, by area. */
 export type ServedId =

@@ -1,30 +1,9 @@
 import { createMockHost } from '@aviary/drivers/mock';
-import { AviaryError, type Clock, systemClock } from '@aviary/kernel';
+import { AviaryError, systemClock } from '@aviary/kernel';
+import { createFakeClock } from '@aviary/kernel/testing';
 import type { Guest } from '@aviary/protocol';
 import { beforeEach, expect, it } from 'vitest';
 import { OUTPUT_LIMIT, runForeground } from './foreground.ts';
-
-/** Time passes only when told to; `sleeping` is how many wait. */
-function fakeClock() {
-  let now = 0;
-  let waiting: { at: number; wake: () => void }[] = [];
-  const clock: Clock = {
-    now: () => new Date(now),
-    monotonicMs: () => now,
-    sleep: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        waiting.push({ at: now + ms, wake: resolve });
-        signal?.addEventListener('abort', () => reject(signal.reason));
-      }),
-  };
-  const advance = (ms: number) => {
-    now += ms;
-    const due = waiting.filter(({ at }) => at <= now);
-    waiting = waiting.filter(({ at }) => at > now);
-    for (const { wake } of due) wake();
-  };
-  return { clock, advance, sleeping: () => waiting.length };
-}
 
 const host = createMockHost({ clock: systemClock });
 const never = new AbortController().signal;
@@ -76,11 +55,11 @@ it('uses base64 for both streams when one is no text', async () => {
 });
 
 it('kills what takes too long and keeps what it said', async () => {
-  const { clock, advance, sleeping } = fakeClock();
+  const clock = createFakeClock();
   const pending = run(['sh', '-c', 'echo before; sleep 600'], { clock, timeoutSec: 2 });
-  await expect.poll(sleeping).toBe(1);
+  await expect.poll(() => clock.sleepers).toBe(1);
   await expect.poll(async () => (await guest.processes()).length).toBe(1);
-  advance(2000);
+  await clock.advance(2000);
   expect(await pending).toMatchObject({
     stdout: 'before\n',
     exitCode: 124,
