@@ -126,7 +126,7 @@ bool port_flush(struct port *p) {
     ssize_t n = write(p->fd, p->out + p->out_start, p->out_end - p->out_start);
     if (n > 0) {
       p->out_start += (size_t)n;
-      wrote = true;
+      wrote = p->heard = true;
     } else if (n < 0 && errno == EINTR) {
       continue;
     } else {
@@ -140,7 +140,7 @@ static void hello(struct port *p, const struct frame *f) {
   if (f->length < NONCE_SIZE) return;
   p->epoch = f->epoch;
   p->greeted = true;
-  p->quiesced = false;
+  p->heard = p->quiesced = false;
   p->out_start = p->out_end = 0;
   p->on_reset(p);
   struct builder b = {0};
@@ -154,10 +154,11 @@ static void hello(struct port *p, const struct frame *f) {
   builder_free(&b);
 }
 
-/* Nobody listens any more: what was on its way is worthless, and nothing may wait for a reader. */
+/* Nobody listens any more: what was on its way is worthless, and nothing may wait for a reader. Only believed after
+ * something could be written: virtio_console hands out a new host's bytes before it knows of the new host. */
 static void host_gone(struct port *p) {
-  if (!p->greeted) return;
-  p->greeted = false;
+  if (!p->heard) return;
+  p->greeted = p->heard = false;
   p->out_start = p->out_end = 0;
   p->on_reset(p);
 }

@@ -18,6 +18,7 @@ struct port {
   size_t out_cap, out_start, out_end;
   uint32_t epoch;
   bool greeted;  /* a HELLO has set the epoch */
+  bool heard;    /* since then something was written, so a host is or was there */
   bool quiesced; /* nothing is produced until the host's next frame */
   bool readable, writable;
   void (*on_frame)(struct port *, const struct frame *);

@@ -257,7 +257,12 @@ describe('the link', () => {
     expect(await quiet()).toBeLessThan(20);
     link.close();
     expect(await quiet()).toBeLessThan(20);
-    link = await ms('reconnect', open_);
+    link = await ms('reconnect after a while', open_);
+    for (let i = 0; i < 10; i++) {
+      link.close();
+      await new Promise((resolve) => setTimeout(resolve, i * 20)); // every distance between going and coming
+      link = await open_();
+    }
   });
 
   test('is fast enough to be worth it', { timeout: 120_000 }, async () => {
