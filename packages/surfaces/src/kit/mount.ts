@@ -11,6 +11,9 @@ import { runSocket } from './socket-route.ts';
 import type { Operation, Surface } from './surface.ts';
 import { createValidator, type RequestChecks } from './validate.ts';
 
+/** A body of which nothing arrives for this long is given up, and its connection with it. ms */
+const BODY_IDLE_MS = 120_000;
+
 declare module 'fastify' {
   interface FastifyRequest {
     /** Who sent it; set by the kit before the body is read. */
@@ -67,10 +70,13 @@ function mountOperation(
     exposeHeadRoute: declared.kind === 'http' && method === 'get',
     config: { bodyType: checks.bodyType },
     onRequest: async (request) => {
+      if (declared.kind === 'http' && method !== 'get') request.raw.setTimeout(BODY_IDLE_MS);
       request.actor = await surface.auth.fromRequest(request);
       if (declared.kind === 'http' || request.actor.kind !== 'nobody') admit(declared.access, request.actor);
     },
     handler: async (request, reply) => {
+      // the body is here; how long the answer takes is the operation's affair. Uploads are still read
+      if (method !== 'get' && checks.bodyType !== 'multipart/form-data') request.raw.setTimeout(0);
       const params = checks.params(request.params as Record<string, string>);
       if (declared.kind === 'socket') {
         await runSocket({ surface, declared, request, reply, params, log });

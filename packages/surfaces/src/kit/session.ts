@@ -4,8 +4,10 @@ import type { WebSocket } from 'ws';
 
 /** Bytes waiting in a socket above which the sender waits. */
 const HIGH_WATER = 1024 * 1024;
-/** Messages received but not yet taken, above which the socket is no longer read. */
-const MAX_QUEUED = 64;
+/** Characters received but not yet taken, above which the socket is no longer read. */
+const MAX_QUEUED = 4 * 1024 * 1024;
+/** Between protocol pings, ms. A peer that answered none of them by the next one is gone. */
+const ALIVE_MS = 30_000;
 
 /** A parsed message: always an object with a string `type`. */
 export type SocketMessage = { readonly type: string; readonly [field: string]: unknown };
@@ -32,6 +34,8 @@ export class SocketClosed extends Error {
 /** Wraps an open socket. */
 export function createSession(ws: WebSocket): SocketSession {
   const queue: (string | null)[] = [];
+  let queued = 0;
+  let answered = true;
   const gone = new AbortController();
   let wake: (() => void) | null = null;
   const stir = () => {
@@ -39,13 +43,27 @@ export function createSession(ws: WebSocket): SocketSession {
     wake = null;
   };
   ws.on('message', (data, isBinary) => {
-    queue.push(isBinary ? null : data.toString());
-    if (queue.length >= MAX_QUEUED) ws.pause();
+    const text = isBinary ? null : data.toString();
+    queue.push(text);
+    queued += text?.length ?? 0;
+    if (queued >= MAX_QUEUED) ws.pause();
     stir();
   });
+  ws.on('pong', () => {
+    answered = true;
+  });
+  // a machine that vanished sends no FIN; without this its session would last for ever
+  const alive = setInterval(() => {
+    if (ws.isPaused) return;
+    if (!answered) return ws.terminate();
+    answered = false;
+    ws.ping();
+  }, ALIVE_MS);
+  alive.unref();
   // an `error` is always followed by `close`, which is what ends the session
   ws.on('error', () => undefined);
   ws.on('close', () => {
+    clearInterval(alive);
     gone.abort(new SocketClosed());
     stir();
   });
@@ -54,7 +72,8 @@ export function createSession(ws: WebSocket): SocketSession {
     for (;;) {
       const next = queue.shift();
       if (next !== undefined) {
-        if (queue.length < MAX_QUEUED / 4 && ws.isPaused) ws.resume();
+        queued -= next?.length ?? 0;
+        if (queued < MAX_QUEUED / 4 && ws.isPaused) ws.resume();
         yield parseMessage(next);
       } else if (gone.signal.aborted) {
         return;

@@ -11,7 +11,7 @@ import { takeUpgrade, wantsUpgrade } from './upgrade.ts';
 /** A client that cannot set headers has this long to send its credential, ms. */
 const AUTH_MS = 5000;
 /** Sessions that wait for their credential at the same time, all clients together. */
-const MAX_UNPROVEN = 256;
+const MAX_UNPROVEN = 64;
 let unproven = 0;
 
 interface SocketRequest {

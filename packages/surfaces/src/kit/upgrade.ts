@@ -17,7 +17,7 @@ const pending = new WeakMap<IncomingMessage, Pending>();
 const sessions = new Set<SocketSession>();
 
 /** A pasted megabyte in base64 and some room; one message, bytes. */
-const MAX_MESSAGE = 16 * 1024 * 1024;
+const MAX_MESSAGE = 4 * 1024 * 1024;
 const acceptor = new WebSocketServer({
   noServer: true,
   maxPayload: MAX_MESSAGE,
