@@ -4,7 +4,7 @@
  *   node guest/build-agent.mjs --prebuilt     node guest/build-agent.mjs PATH
  */
 import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -42,7 +42,7 @@ export async function prebuiltHash() {
 
 /** Compiles to `path`, atomically. Rejects when gcc is missing (ENOENT) or refuses. */
 export async function compileAgent(path, flags = CFLAGS) {
-  const building = `${path}.${process.pid}.building`;
+  const building = `${path}.${randomUUID()}.building`;
   await mkdir(dirname(path), { recursive: true });
   const build = `-DAGENT_BUILD="${(await sourceHash()).slice(0, 16)}"`;
   try {
@@ -70,9 +70,10 @@ export async function ensureAgent(path) {
     if ((await prebuiltHash().catch(() => '')) !== wanted) throw error;
     how = 'prebuilt';
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(`${path}.unpacking`, gunzipSync(await readFile(PREBUILT)));
-    await chmod(`${path}.unpacking`, 0o755);
-    await rename(`${path}.unpacking`, path);
+    const unpacking = `${path}.${randomUUID()}.unpacking`; // several may do this at once
+    await writeFile(unpacking, gunzipSync(await readFile(PREBUILT)));
+    await chmod(unpacking, 0o755);
+    await rename(unpacking, path);
   }
   await writeFile(mark, wanted);
   return how;
