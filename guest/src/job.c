@@ -17,7 +17,8 @@
 #include "wire.h"
 
 #define RUNNING_MAX 4
-#define STACK (256 << 10)
+#define STACK (8 << 20) /* address space only: it is touched as deep as the tree is */
+#define DEPTH_MAX 4000 /* of a removed tree; deeper ones cannot be named by a path any more */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct job *finished;               /* guarded by lock */
@@ -77,8 +78,9 @@ static int run_list(struct job *j) {
 /* --- REMOVE --- */
 
 /* Removes what is in the directory `dir` (closed here); never crosses into another file system. */
-static int empty_dir(int dir, dev_t dev) {
-  DIR *d = fdopendir(dir);
+static int empty_dir(int dir, dev_t dev, int depth) {
+  errno = ENAMETOOLONG;
+  DIR *d = depth < DEPTH_MAX ? fdopendir(dir) : NULL;
   if (!d) {
     int err = errno;
     close(dir);
@@ -100,7 +102,7 @@ static int empty_dir(int dir, dev_t dev) {
     if (st.st_dev != dev) err = EBUSY;
     int sub = err ? -1 : openat(dir, e->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (!err && sub < 0) err = errno;
-    if (!err) err = empty_dir(sub, dev);
+    if (!err) err = empty_dir(sub, dev, depth + 1);
     if (!err && unlinkat(dir, e->d_name, AT_REMOVEDIR) && errno != ENOENT) err = errno;
   }
   closedir(d);
@@ -113,7 +115,7 @@ static int run_remove(struct job *j) {
   if (path_protected(j->path)) return EPERM;
   if (!S_ISDIR(st.st_mode)) return unlink(j->path) ? errno : 0;
   int dir = open(j->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-  int err = dir < 0 ? errno : empty_dir(dir, st.st_dev);
+  int err = dir < 0 ? errno : empty_dir(dir, st.st_dev, 0);
   return err ? err : rmdir(j->path) ? errno : 0;
 }
 

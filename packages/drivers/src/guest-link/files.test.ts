@@ -259,6 +259,14 @@ describe('directories', () => {
     }
   });
 
+  test('deep trees are listed as far as paths go, and removed whole', { timeout: 60_000 }, async () => {
+    const script = 'for (let i = 0; i < 3000; i++) { fs.mkdirSync("d"); process.chdir("d"); }';
+    execFileSync(process.execPath, ['-e', script], { cwd: dir });
+    expect((await agent.link.list(dir, 5000)).length).toBeGreaterThan(1900);
+    await agent.link.remove(`${dir}/d`);
+    expect(readdirSync(dir)).toEqual([]);
+  });
+
   test('move renames, makes parents, replaces', async () => {
     writeFileSync(`${dir}/a`, '1');
     expect(await agent.link.move(`${dir}/a`, `${dir}/x/y`)).toMatchObject({ path: `${dir}/x/y`, size: 1 });
