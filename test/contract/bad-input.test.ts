@@ -113,6 +113,8 @@ it('never fails on a bad body', async () => {
     '1',
     '{"a":1}{"b":2}',
     `${'['.repeat(100_000)}`,
+    `{"x":${'['.repeat(200_000)}${']'.repeat(200_000)}}`,
+    `${'{"x":'.repeat(100_000)}1${'}'.repeat(100_000)}`,
     '{"__proto__":{"a":1}}',
     '\u0000',
     `{"cmd":"true","cmd":"echo"}`,

@@ -43,6 +43,10 @@ export function accountCases(scene: Scene): void {
     expect(await status('listCapsules', { as: { key: made.body.key } })).toBe(401);
     expect(await status('deleteAPIKey', { params: { id: made.body.id }, as })).toBe(404);
     expect(await status('createAPIKey', { body: {}, as: { key: scene.key } })).toBe(401);
+    // both at once, as a page that keeps both does: each route takes the one it understands
+    const both = { as, headers: { 'x-api-key': scene.key } };
+    expect(await status('listAPIKeys', both)).toBe(200);
+    expect(await status('listCapsules', both)).toBe(200);
   });
 
   it('finds people by the start of their e-mail', async () => {

@@ -71,7 +71,7 @@ function mountOperation(
     config: { bodyType: checks.bodyType },
     onRequest: async (request) => {
       if (declared.kind === 'http' && method !== 'get') request.raw.setTimeout(BODY_IDLE_MS);
-      request.actor = await surface.auth.fromRequest(request);
+      request.actor = await surface.auth.fromRequest(request, declared.access);
       if (declared.kind === 'http' || request.actor.kind !== 'nobody') admit(declared.access, request.actor);
     },
     handler: async (request, reply) => {

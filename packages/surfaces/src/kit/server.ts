@@ -52,6 +52,13 @@ export function createApp({ server, log, trustProxy, fallback }: ServerOptions):
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS).header('x-request-id', request.id);
   });
+  app.addHook('onResponse', async (request, reply) => {
+    const { method, id, routeOptions } = request;
+    log.debug(
+      { method, route: routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime, requestId: id },
+      'request',
+    );
+  });
   app.setErrorHandler((thrown, request, reply) => {
     const wire = toWireError(thrown, fallback.errors, request.id);
     if (wire.error.code === 'internal') {

@@ -48,8 +48,11 @@ export type Operation = HttpOperation | SocketOperation;
 
 /** How a client proves who it is, for one surface. */
 export interface SurfaceAuth {
-  /** From the headers, before the body is read. `nobody` when there is no credential; throws for a bad one. */
-  fromRequest(request: FastifyRequest): Promise<Actor>;
+  /**
+   * From the headers, before the body is read. `nobody` when there is no credential; throws for a bad one.
+   * When there are several, the one that fits `access` counts.
+   */
+  fromRequest(request: FastifyRequest, access: Access): Promise<Actor>;
   /** From the first message of a WebSocket whose client cannot set headers; null when it is no such message. */
   fromMessage(message: unknown, request: FastifyRequest): Promise<Actor | null>;
 }

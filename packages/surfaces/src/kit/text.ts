@@ -2,23 +2,26 @@
 import { invalidField } from '@aviary/kernel';
 
 const NUL = '\u0000';
+/** No declared body is deeper than 4. */
+const MAX_DEPTH = 32;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /**
  * Refuses NUL bytes and lone surrogates anywhere in a JSON value: neither argv, file names nor PostgreSQL can
- * hold them. Errors: invalid_request naming the field.
+ * hold them. Nesting is bounded, because it may be in a field that nobody declared. Errors: invalid_request naming the field.
  */
-export function refuseUnstorable(value: unknown, field = ''): void {
+export function refuseUnstorable(value: unknown, field = '', depth = 0): void {
+  if (depth > MAX_DEPTH) throw invalidField(field.slice(0, 100), 'is nested too deeply');
   if (typeof value === 'string') {
     if (value.includes(NUL)) throw invalidField(field || 'body', 'must not contain a NUL byte');
     if (LONE_SURROGATE.test(value)) throw invalidField(field || 'body', 'is not valid Unicode');
   } else if (Array.isArray(value)) {
-    for (let i = 0; i < value.length; i++) refuseUnstorable(value[i], `${field}[${i}]`);
+    for (let i = 0; i < value.length; i++) refuseUnstorable(value[i], `${field}[${i}]`, depth + 1);
   } else if (typeof value === 'object' && value !== null) {
     for (const [key, inner] of Object.entries(value)) {
       const path = field === '' ? key : `${field}.${key}`;
       if (key.includes(NUL)) throw invalidField(field || 'body', 'has a key with a NUL byte');
-      refuseUnstorable(inner, path);
+      refuseUnstorable(inner, path, depth + 1);
     }
   }
 }

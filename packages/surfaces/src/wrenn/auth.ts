@@ -2,13 +2,13 @@
 import type { Actor, Credential, Identity } from '@aviary/domain/identity';
 import { AviaryError } from '@aviary/kernel';
 import type { FastifyRequest } from 'fastify';
-import type { SurfaceAuth } from '../kit/index.ts';
+import type { Access, SurfaceAuth } from '../kit/index.ts';
 
 /** Reads credentials and has identity authenticate them, once per request. */
 export function createAuth(identity: Pick<Identity, 'authenticate'>): SurfaceAuth {
   return {
-    fromRequest: async (request) => {
-      const credential = credentialOf(request);
+    fromRequest: async (request, access) => {
+      const credential = credentialOf(request, access);
       if (credential === null) return { kind: 'nobody', ip: request.ip };
       return identity.authenticate(credential, request.ip);
     },
@@ -19,13 +19,13 @@ export function createAuth(identity: Pick<Identity, 'authenticate'>): SurfaceAut
   };
 }
 
-function credentialOf({ headers }: FastifyRequest): Credential | null {
+/** Where only an account will do, its token counts; elsewhere a key does, when both are sent. */
+function credentialOf({ headers }: FastifyRequest, access: Access): Credential | null {
   const key = headers['x-api-key'];
-  const authorization = headers.authorization;
-  if (key !== undefined && authorization !== undefined) {
-    throw new AviaryError('invalid_request', 'send X-API-Key or Authorization, not both');
+  const { authorization } = headers;
+  if (typeof key === 'string' && (access.who !== 'account' || authorization === undefined)) {
+    return { kind: 'apiKey', key };
   }
-  if (typeof key === 'string') return { kind: 'apiKey', key };
   if (authorization === undefined) return null;
   // RFC 6750 section 2.1; the scheme is case-insensitive (RFC 9110 section 11.1)
   const token = authorization.match(/^Bearer +(\S+)$/i)?.[1];

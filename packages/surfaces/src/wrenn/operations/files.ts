@@ -18,11 +18,9 @@ export const fileOperations = (capsules: Capsules) => {
 
   const download = ({ actor, params, body, reply, gone }: Call<PathRequest>) =>
     capsules.use(actor, params['id']!, async (guest) => {
-      const { file, body: bytes } = await guest.readFile(guestPath('path', body.path));
+      const { body: bytes } = await guest.readFile(guestPath('path', body.path));
       gone.addEventListener('abort', () => bytes.destroy());
       reply.header('content-type', 'application/octet-stream');
-      // files of /proc say 0 and have content: no length for those
-      if (file.type === 'file' && file.size > 0) reply.header('x-file-size', String(file.size));
       // awaiting the reply waits for its last byte: the capsule counts as used until then
       await reply.send(bytes);
     });
