@@ -2,8 +2,7 @@
  * The capsules of this machine: every call of CapsuleHost, on top of templates, clones and the pool.
  * Inside the driver only; index.ts puts it together.
  */
-import { existsSync } from 'node:fs';
-import { chmod, chown, mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AviaryError, createRevert, isAviaryError, randomHex } from '@aviary/kernel';
 import type { CapsuleHost, CapsuleOnHost, CapsuleSpec, HostEvent } from '@aviary/protocol';
@@ -16,30 +15,15 @@ import {
   unlinkGuest,
 } from './clone.ts';
 import type { DriverContext } from './context.ts';
-import { cloneFile, createOverlay, flatten } from './disk.ts';
+import { createOverlay, flatten } from './disk.ts';
+import { type Entry, inTurn, newEntry, onHost, reasonOfDeath, runningMachine } from './entries.ts';
 import { identityOf } from './identity.ts';
-import { type CapsulePaths, capsulePaths, discard, syncPath, templatePaths, writeJson } from './layout.ts';
-import { INSIDE } from './machine.ts';
-import { applyPages, dumpPages, saveDevices } from './migration.ts';
+import { capsulePaths, discard, syncPath, templatePaths, writeJson } from './layout.ts';
+import { applyPages } from './migration.ts';
 import type { Pool } from './pool.ts';
-import type { CapsuleRecord, PauseRecord, TemplateRecord } from './records.ts';
+import type { PauseRecord, TemplateRecord } from './records.ts';
+import { capture, freeze, saveState, thaw } from './state.ts';
 import { allocatedBytes, type BootedTemplate, type TemplateStore } from './templates.ts';
-
-/** Address of every guest in the user network of its own. */
-const GUEST_IP = '10.0.2.15';
-
-/** A capsule that this process knows. */
-export interface Entry {
-  record: CapsuleRecord;
-  paths: CapsulePaths;
-  state: 'running' | 'paused' | 'dead';
-  reason: string | null;
-  machine: LiveMachine | null;
-  /** Set while the machine is ended on purpose, so that its end is not news. */
-  ending: boolean;
-  /** Operations on one capsule run one after the other. */
-  queue: Promise<unknown>;
-}
 
 export type Capsules = Omit<CapsuleHost, 'facts' | 'free' | 'subscribe'> & {
   /** Takes over a capsule found on disk. */
@@ -62,12 +46,6 @@ export function createCapsules(
     if (!entry) throw new AviaryError('capsule_not_found', `capsule ${id} is not on this host`);
     return entry;
   };
-  const onHost = ({ record, state, reason }: Entry): CapsuleOnHost => ({
-    id: record.spec.id,
-    state,
-    reason,
-    guestIp: GUEST_IP,
-  });
   const templateOf = (entry: Entry): BootedTemplate => {
     const template = templates.byKey(entry.record.template);
     if (!template)
@@ -75,13 +53,6 @@ export function createCapsules(
     return template;
   };
   const stillUsed = (key: string) => [...known.values()].some(({ record }) => record.template === key);
-
-  /** Runs `work` after everything asked of this capsule before. */
-  const inTurn = <T>(entry: Entry, work: () => Promise<T>): Promise<T> => {
-    const turn = entry.queue.then(work, work);
-    entry.queue = turn.catch(() => undefined); // the caller gets the failure, the queue goes on
-    return turn;
-  };
 
   const watch = (entry: Entry, machine: LiveMachine) => {
     machine.qmp.closed.then(async () => {
@@ -120,21 +91,17 @@ export function createCapsules(
     watch(entry, machine);
   };
 
-  const newEntry = (spec: CapsuleSpec, template: BootedTemplate, uid: number, unit: string): Entry => ({
-    record: { spec, template: template.key, uid, unit, generation: 1 },
-    paths: capsulePaths(join(layout.capsules, spec.id)),
-    state: 'running',
-    reason: null,
-    machine: null,
-    ending: false,
-    queue: Promise.resolve(),
-  });
+  const entryFor = (spec: CapsuleSpec, template: BootedTemplate, uid: number, unit: string): Entry =>
+    newEntry(
+      { spec, template: template.key, uid, unit, generation: 1 },
+      capsulePaths(join(layout.capsules, spec.id)),
+    );
 
   /** A warm clone takes the name; one rename makes it a capsule. */
   const fromPool = async (spec: CapsuleSpec, template: BootedTemplate): Promise<Entry | null> => {
     const member = pool.claim(template);
     if (!member) return null;
-    const entry = newEntry(spec, template, member.uid, member.unit);
+    const entry = entryFor(spec, template, member.uid, member.unit);
     try {
       await writeJson(join(member.dir, 'capsule.json'), entry.record, false);
       await rename(member.dir, entry.paths.dir);
@@ -157,7 +124,7 @@ export function createCapsules(
     fork?: { pages: string; devices: string; disk: string },
   ): Promise<Entry> => {
     const uid = uids.take();
-    const entry = newEntry(spec, template, uid, `c-${randomHex(8)}`);
+    const entry = entryFor(spec, template, uid, `c-${randomHex(8)}`);
     const { paths, record } = entry;
     const revert = createRevert(log);
     revert.push('user id', () => uids.release(uid));
@@ -187,46 +154,20 @@ export function createCapsules(
     return onHost(entry);
   };
 
-  /** Stops a machine cleanly between two messages; returns how to let it go on. */
-  const freeze = async (entry: Entry, machine: LiveMachine) => {
-    const link = await linkGuest(machine, entry.paths, log);
-    await link.quiesce();
-    await machine.qmp.execute('stop');
-  };
-
-  /** Memory and devices of a frozen machine, into `dir`. */
-  const saveState = async (entry: Entry, machine: LiveMachine, dir: string) => {
-    const template = templateOf(entry);
-    const own = join(entry.paths.run, 'devices');
-    const insideRun = process.getuid?.() === 0 ? `${INSIDE.capsule}/run` : entry.paths.run;
-    await saveDevices(machine.qmp, `${insideRun}/devices`);
-    await dumpPages(hostTool, machine.started.pid, template.paths.mem, join(dir, 'pages'));
-    await rename(own, join(dir, 'devices'));
-    if (process.getuid?.() === 0) await chown(join(dir, 'devices'), 0, 0);
-    await syncPath(join(dir, 'devices'));
-  };
-
-  const runningMachine = (entry: Entry): LiveMachine => {
-    if (entry.state !== 'running' || !entry.machine) {
-      throw new AviaryError('capsule_not_running', `capsule ${entry.record.spec.id} is ${entry.state}`);
-    }
-    return entry.machine;
-  };
-
   const pause = async (entry: Entry) => {
     if (entry.state === 'paused') return;
     const machine = runningMachine(entry);
     const { paths, record } = entry;
     await rm(paths.pause, { recursive: true, force: true });
     await mkdir(paths.pause, { mode: 0o700 });
-    await freeze(entry, machine);
+    await freeze(context, entry, machine);
     try {
-      await saveState(entry, machine, paths.pause);
+      await saveState(context, entry, machine, templateOf(entry), paths.pause);
       const done: PauseRecord = { pausedAt: context.now().toISOString(), qemuVersion: context.qemuVersion };
       await writeJson(paths.pauseJson, done, true);
     } catch (error) {
       await rm(paths.pause, { recursive: true, force: true });
-      await machine.qmp.execute('cont');
+      await thaw(machine);
       throw error;
     }
     entry.ending = true;
@@ -255,7 +196,14 @@ export function createCapsules(
     });
     // From here on the guest may write to its disk, so the saved memory must never be loaded again.
     await rm(paths.pauseJson);
-    await wake(entry, machine, false);
+    try {
+      await wake(entry, machine, false);
+    } catch (cause) {
+      await endMachine(context, machine, record.unit);
+      entry.state = 'dead';
+      entry.reason = `it did not come back from its pause: ${(cause as Error).message}`;
+      throw new AviaryError('capsule_lost', entry.reason, { cause, details: { reason: entry.reason } });
+    }
     await rm(paths.pause, { recursive: true, force: true });
     return onHost(entry);
   };
@@ -272,25 +220,13 @@ export function createCapsules(
     await templates.collect(stillUsed);
   };
 
-  /** A frozen copy of memory, devices and disk in a scratch directory; the capsule stops only meanwhile. */
-  const capture = async (entry: Entry, dir: string) => {
-    const machine = runningMachine(entry);
-    await freeze(entry, machine);
-    try {
-      await saveState(entry, machine, dir);
-      await cloneFile(entry.paths.disk, join(dir, 'disk.qcow2'));
-    } finally {
-      await machine.qmp.execute('cont');
-    }
-  };
-
   const snapshot = async (entry: Entry, id: string) => {
     const done = (await templates.snapshots()).find((template) => template.id === id);
     if (done) return done;
     const source = templateOf(entry);
     const building = await templates.scratch();
     try {
-      await capture(entry, building);
+      await capture(context, entry, source, building);
       const inside = templatePaths(building);
       await applyPages(hostTool, source.paths.mem, join(building, 'pages'), inside.mem);
       await rm(join(building, 'pages'));
@@ -326,7 +262,7 @@ export function createCapsules(
     await mkdir(dir, { mode: 0o700 });
     const state = { pages: join(dir, 'pages'), devices: join(dir, 'devices'), disk: join(dir, 'disk.qcow2') };
     try {
-      await capture(entry, dir);
+      await capture(context, entry, template, dir);
       const { envs, user } = entry.record.spec;
       const made = await Promise.allSettled(
         children.map((spec) => fromClone({ ...spec, envs, user }, template, state)),
@@ -405,13 +341,4 @@ export function createCapsules(
       }
     },
   };
-}
-
-/** The last thing QEMU said, or that it said nothing. */
-async function reasonOfDeath(paths: CapsulePaths): Promise<string> {
-  const log = existsSync(paths.log) ? (await readFile(paths.log, 'utf8')).trim() : '';
-  const last = log.split('\n').at(-1) ?? '';
-  return last === ''
-    ? 'its machine ended: shut down inside, out of memory, or killed on the host'
-    : `its machine ended: ${last}`;
 }

@@ -12,7 +12,8 @@ import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { DriverContext } from './context.ts';
 import { hostBootId } from './context.ts';
-import type { Capsules, Entry } from './host.ts';
+import { type Entry, newEntry } from './entries.ts';
+import type { Capsules } from './host.ts';
 import { processStartTime } from './launcher.ts';
 import { capsulePaths, discard, readJson } from './layout.ts';
 import { connectQmp } from './qmp.ts';
@@ -22,7 +23,7 @@ import { killProcess } from './templates.ts';
 /** Connections made at the same time. */
 const PARALLEL = 8;
 
-/** Fills `capsules` from the disk. `strays` are control groups' names, to find processes without a directory. */
+/** Fills `capsules` from the disk. */
 export async function recover(context: DriverContext, capsules: Capsules): Promise<void> {
   const { layout, log } = context;
   const ids = await readdir(layout.capsules);
@@ -65,13 +66,9 @@ async function recoverOne(context: DriverContext, record: CapsuleRecord): Promis
   const { layout, launcher, log } = context;
   const paths = capsulePaths(join(layout.capsules, record.spec.id));
   const entry: Entry = {
-    record,
-    paths,
+    ...newEntry(record, paths),
     state: 'dead',
     reason: 'its machine ended while Aviary was not running',
-    machine: null,
-    ending: false,
-    queue: Promise.resolve(),
   };
   const run = await readJson<RunRecord>(paths.runJson);
   const alive =

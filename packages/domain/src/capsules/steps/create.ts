@@ -1,5 +1,5 @@
 /** Operation `capsule.create`: makes a recorded capsule on its host, or takes it back. */
-import { AviaryError, isAviaryError } from '@aviary/kernel';
+import { AviaryError } from '@aviary/kernel';
 import type { OperationHandler } from '../../operations/index.ts';
 import { type Asked, hostOf, type Parts, reasonOf, recordEvent } from '../deps.ts';
 import { getCapsule } from '../queries.ts';
@@ -61,9 +61,4 @@ export function createHandler(parts: Parts): OperationHandler {
       await recordEvent(parts, trx, actor, capsule, 'capsule.error', { reason });
     },
   };
-}
-
-/** Failures after which the capsule is gone for good, whatever was tried. */
-export function isLoss(error: unknown): boolean {
-  return isAviaryError(error, 'capsule_lost', 'capsule_not_found');
 }

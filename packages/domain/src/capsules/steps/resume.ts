@@ -23,11 +23,24 @@ export function resumeHandler(parts: Parts): OperationHandler {
       });
       return undefined;
     },
-    failed: async (trx, { subject }, error) => {
-      const { id, teamId, hostId, diskMb } = await getCapsule(trx, subject, null, true);
-      const statusReason = `could not be resumed: ${reasonOf(error)}`;
-      await updateCapsule(trx, id, { status: 'paused', transition: null, statusReason }, parts.clock.now());
-      await parts.hosts.reserve(trx, { subject: id, teamId, hostId, memoryMb: 0, vcpus: 0, diskMb });
+    // Lost on the way, or still asleep.
+    failed: async (trx, { subject, input }, error) => {
+      const { actor } = input as unknown as Asked;
+      const capsule = await getCapsule(trx, subject, null, true);
+      const { id, teamId, hostId, diskMb } = capsule;
+      const reason = reasonOf(error);
+      const state = error.code === 'capsule_lost' ? lost(reason) : asleep(reason);
+      await updateCapsule(trx, id, { ...state, transition: null }, parts.clock.now());
+      if (state.status === 'paused') {
+        await parts.hosts.reserve(trx, { subject: id, teamId, hostId, memoryMb: 0, vcpus: 0, diskMb });
+        return;
+      }
+      await parts.hosts.release(trx, id);
+      await recordEvent(parts, trx, actor, capsule, 'capsule.error', { reason });
     },
   };
 }
+
+const lost = (reason: string) => ({ status: 'error', statusReason: reason }) as const;
+const asleep = (reason: string) =>
+  ({ status: 'paused', statusReason: `could not be resumed: ${reason}` }) as const;
