@@ -2,14 +2,15 @@
  * The private PostgreSQL: made at the first start, kept running while we run, stopped with us. Listens on a
  * unix socket only. Used by `open.ts` and `testing.ts`.
  */
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AviaryError, type Clock, type Logger } from '@aviary/kernel';
+import type { Clock, Logger } from '@aviary/kernel';
 import { findBinaries } from './binaries.ts';
+import { claim } from './claim.ts';
 import { clusterMajor, makeCluster } from './cluster.ts';
-import { prepareLayout } from './layout.ts';
+import { type Layout, prepareLayout } from './layout.ts';
 import { endOrphan, type Postmaster, startPostmaster } from './postmaster.ts';
-import { chooseRunAs } from './run-as.ts';
+import { chooseRunAs, type RunAs } from './run-as.ts';
 
 export interface SupervisedServer {
   /** Directory of its socket; port 5432, superuser `postgres`. */
@@ -23,22 +24,42 @@ export interface SupervisedServer {
 const BACKOFF_FIRST = 50;
 const BACKOFF_MAX = 5_000;
 
-/**
- * Starts the server of `dataDir`, taking the place of an orphaned one. Errors: missing_dependency (no
- * programs, or none of the version that made the data), conflict (another living process supervises it),
- * database_unavailable (it does not start; the message has the end of its log).
- */
-export async function supervise(options: {
+export interface SuperviseOptions {
   dataDir: string;
   clock: Clock;
   log: Logger;
   /** Settings such as `fsync=off`; tests only. */
   settings?: readonly string[];
-}): Promise<SupervisedServer> {
-  const { clock, log } = options;
+}
+
+/**
+ * Starts the server of `dataDir`, taking the place of an orphaned one. Errors: missing_dependency (no
+ * programs, or none of the version that made the data), conflict (another living process supervises it),
+ * database_unavailable (it does not start; the message has the end of its log).
+ */
+export async function supervise(options: SuperviseOptions): Promise<SupervisedServer> {
   const user = await chooseRunAs();
   const layout = await prepareLayout(options.dataDir, user);
-  await claim(join(layout.home, 'supervisor'));
+  const unclaim = await claim(join(layout.home, 'supervisor'));
+  const leave = async () => {
+    await rm(layout.socketDir, { recursive: true, force: true });
+    await unclaim();
+  };
+  try {
+    return await run(options, user, layout, leave);
+  } catch (error) {
+    await leave();
+    throw error;
+  }
+}
+
+async function run(
+  options: SuperviseOptions,
+  user: RunAs,
+  layout: Layout,
+  leave: () => Promise<void>,
+): Promise<SupervisedServer> {
+  const { clock, log } = options;
   const major = await clusterMajor(layout.cluster);
   const binaries = await findBinaries(major, user, layout.cacheDir, log);
   if (major === null) await makeCluster(binaries, layout, user);
@@ -81,23 +102,7 @@ export async function supervise(options: {
       await watch;
       // a start that was under way when we were told to stop
       await current?.stop();
-      await rm(layout.socketDir, { recursive: true, force: true });
+      await leave();
     },
   };
-}
-
-/** Pid and start time (field 22 of /proc/pid/stat, proc(5)) of a process, null when there is none. */
-async function identify(pid: number): Promise<string | null> {
-  const stat = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => null);
-  return stat === null ? null : `${pid} ${stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19]}`;
-}
-
-/** Leaves a note of who supervises, so that a second living process does not stop the first one's server. */
-async function claim(path: string): Promise<void> {
-  const noted = (await readFile(path, 'utf8').catch(() => '')).trim();
-  const pid = Number.parseInt(noted, 10);
-  if (pid > 0 && pid !== process.pid && (await identify(pid)) === noted) {
-    throw new AviaryError('conflict', `process ${pid} runs this database already: stop it first`);
-  }
-  await writeFile(path, `${await identify(process.pid)}\n`, { mode: 0o600 });
 }
