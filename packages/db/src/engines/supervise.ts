@@ -90,6 +90,8 @@ async function run(
       if (stopping.signal.aborted) return;
       log.error({ how }, 'PostgreSQL is gone: starting it again');
       current = await persist(Number.POSITIVE_INFINITY);
+      // we were told to stop while it was starting
+      if (stopping.signal.aborted) return current?.stop();
     }
   })();
 
@@ -100,8 +102,6 @@ async function run(
       stopping.abort();
       await current?.stop();
       await watch;
-      // a start that was under way when we were told to stop
-      await current?.stop();
       await leave();
     },
   };
