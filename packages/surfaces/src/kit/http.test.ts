@@ -1,3 +1,4 @@
+/** The kit over real sockets: bodies, errors, methods, upgrades, flow control. */
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { AviaryError, type Logger, silentLogger } from '@aviary/kernel';
