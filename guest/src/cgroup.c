@@ -103,3 +103,23 @@ int cgroup_signal(int slot, int signal) {
   }
   return signal_tree(dirs[slot], signal);
 }
+
+/* A process in the middle of a system call that cannot be interrupted takes a moment to stop. */
+#define FREEZE_PATIENCE_MS 200
+
+bool cgroup_freeze(bool frozen) {
+  static bool now;
+  if (base_fd < 0 || frozen == now) return true;
+  int fd = openat(base_fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+  ssize_t n = fd < 0 ? -1 : write(fd, frozen ? "1" : "0", 1);
+  if (fd >= 0) close(fd);
+  if (n != 1) return false;
+  now = frozen;
+  if (!frozen) return true;
+  for (int waited = 0; waited < FREEZE_PATIENCE_MS; waited++) {
+    char b[256];
+    if (read_at(base_fd, "cgroup.events", b, sizeof b) > 0 && strstr(b, "frozen 1")) return true;
+    usleep(1000);
+  }
+  return false;
+}

@@ -15,6 +15,8 @@ bool cgroup_populated(int slot);
 int cgroup_signal(int slot, int signal);
 /* The tree is empty: the slot may be taken again. */
 void cgroup_release(int slot);
+/* Stops or lets go all user processes at once. True when they all stand still (or go again), or without cgroups. */
+bool cgroup_freeze(bool frozen);
 /* Has an empty directory ready, so that the next start does not have to wait for it. */
 void cgroup_prepare(void);
 #endif

@@ -54,8 +54,16 @@ static void on_request(uint32_t stream, uint8_t type, const uint8_t *data, size_
     case T_KILL: signals_send(&ctl, stream, data, size); break;
     case T_METRICS: metrics_send(&ctl, stream); break;
     case T_RESTORE: restore_apply(&ctl, stream, data, size); break;
+    case T_THAW: {
+      struct builder b = {0};
+      if (cgroup_freeze(false)) port_reply(&ctl, stream, &b);
+      else port_fail(&ctl, stream, EIO, "thaw", "the capsule's processes could not be let go");
+      break;
+    }
     case T_QUIESCE: {
       struct builder b = {0};
+      /* What does not stop in time is copied in the middle of a system call, which is no harm by itself. */
+      if (find_number(data, size, F_FREEZE, 0)) cgroup_freeze(true);
       port_reply(&ctl, stream, &b);
       ctl.quiesced = true;
       break;
@@ -104,7 +112,7 @@ static void on_input(const struct frame *f, struct proc *p) {
 
 static void on_frame(struct port *port, const struct frame *f) {
   (void)port;
-  if (f->type >= T_RESTORE && f->type <= T_METRICS) {
+  if (f->type >= T_RESTORE && f->type <= T_THAW) {
     collect(f);
     return;
   }

@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "bytes.h"
+#include "cgroup.h"
 #include "identity.h"
 
 #define EXT4_RESIZE _IOW('f', 16, uint64_t)
@@ -182,6 +183,7 @@ void restore_apply(struct port *port, uint32_t stream, const uint8_t *data, size
     if (user) identity_set_user(user);
     free(user);
   }
+  check(&failed, "thaw", cgroup_freeze(false)); /* only now may anything of the user's run */
   struct builder b = {0};
   if (failed.stage) port_fail(port, stream, failed.err, failed.stage, "the capsule's identity could not be set");
   else port_reply(port, stream, &b);

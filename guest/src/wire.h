@@ -33,6 +33,7 @@ enum frame_type {
   T_PROCESSES = 0x14,
   T_KILL = 0x15,
   T_METRICS = 0x16,
+  T_THAW = 0x17,
   /* requests on bulk */
   T_READ = 0x20,
   T_WRITE = 0x21,
@@ -101,5 +102,6 @@ enum field_tag {
   F_BUILD = 38,
   F_BOOT = 39,
   F_VERSION = 40,
+  F_FREEZE = 41,
 };
 #endif

@@ -19,8 +19,13 @@ export interface GuestLink extends Guest {
   readonly greeting: Greeting;
   /** Makes a clone itself: entropy, clock, names, default user and environment. One write, one reply. */
   restore(identity: GuestIdentity): Promise<void>;
-  /** The guest sends nothing more until the next call: the moment to stop and copy the machine. */
-  quiesce(): Promise<void>;
+  /**
+   * The guest sends nothing more until the next call: the moment to stop and copy the machine. With `freeze`
+   * its processes stand still too, until `restore` (in a copy) or `thaw`.
+   */
+  quiesce(options?: { freeze?: boolean }): Promise<void>;
+  /** Lets go what `quiesce` froze; fine when nothing is frozen. */
+  thaw(): Promise<void>;
   /** Hangs up. Processes in the guest go on. */
   close(): void;
   /** Resolves with the reason, as a sentence, when the link is over. */
@@ -60,7 +65,8 @@ export async function connectGuest(options: ConnectOptions): Promise<GuestLink> 
       return connection;
     };
     const [ctl, bulk] = await Promise.all([open(options.ctlPath), open(options.bulkPath)]);
-    const restored = options.identity ? sendRestore(ctl, options.identity) : Promise.resolve();
+    // Without an identity it is no copy: whatever an earlier host froze shall go on.
+    const restored = options.identity ? sendRestore(ctl, options.identity) : sendThaw(ctl);
     const all = Promise.all([ctl.greeted, bulk.greeted, restored]);
     const [greeting] = await Promise.race([
       all,
@@ -80,6 +86,10 @@ export async function connectGuest(options: ConnectOptions): Promise<GuestLink> 
 
 async function sendRestore(ctl: Connection, identity: GuestIdentity): Promise<void> {
   await ctl.request("setting the capsule's identity", T.RESTORE, identityFields(identity));
+}
+
+async function sendThaw(ctl: Connection): Promise<void> {
+  await ctl.request('letting its processes go on', T.THAW);
 }
 
 function assemble(
@@ -104,9 +114,11 @@ function assemble(
       bulk.close('closed by this host');
     },
     restore: (identity) => sendRestore(ctl, identity),
-    quiesce: async () => {
-      await Promise.all([ctl.request('quiescing', T.QUIESCE), bulk.request('quiescing', T.QUIESCE)]);
+    quiesce: async ({ freeze = false } = {}) => {
+      const fields = freeze ? encodeFields([[F.FREEZE, true]]) : undefined;
+      await Promise.all([ctl.request('quiescing', T.QUIESCE, fields), bulk.request('quiescing', T.QUIESCE)]);
     },
+    thaw: () => sendThaw(ctl),
     exec: (request) =>
       follow(ctl, `starting ${request.argv[0] ?? 'nothing'}`, T.EXEC, execFields(request), {
         stdout: 0,

@@ -31,6 +31,7 @@ export const T = {
   PROCESSES: 0x14,
   KILL: 0x15,
   METRICS: 0x16,
+  THAW: 0x17,
   READ: 0x20,
   WRITE: 0x21,
   STAT: 0x22,
@@ -96,4 +97,5 @@ export const F = {
   BUILD: 38,
   BOOT: 39,
   VERSION: 40,
+  FREEZE: 41,
 } as const;

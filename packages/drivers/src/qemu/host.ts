@@ -71,7 +71,12 @@ export function createCapsules(
   const adopt: Capsules['adopt'] = (entry) => {
     known.set(entry.record.spec.id, entry);
     uids.adopt(entry.record.uid);
-    if (entry.machine) watch(entry, entry.machine);
+    if (!entry.machine) return;
+    watch(entry, entry.machine);
+    // An earlier process may have been killed while it held this one frozen; linking lets it go on.
+    linkGuest(entry.machine, entry.paths, log).catch((err) =>
+      log.warn({ err }, 'a capsule does not answer yet'),
+    );
   };
 
   /** From a machine whose state is loaded to a running capsule. */
@@ -167,7 +172,7 @@ export function createCapsules(
       await writeJson(paths.pauseJson, done, true);
     } catch (error) {
       await rm(paths.pause, { recursive: true, force: true });
-      await thaw(machine);
+      await thaw(context, entry, machine);
       throw error;
     }
     entry.ending = true;

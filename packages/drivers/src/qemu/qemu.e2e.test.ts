@@ -91,6 +91,30 @@ describe('QEMU capsules', () => {
     }
   });
 
+  test('no program of a fork runs before the fork has randomness of its own', async () => {
+    const source = await create();
+    await sh(
+      source,
+      '(while :; do head -c 12 /dev/urandom | od -An -tx1; done > /tmp/drawn) >/dev/null 2>&1 &',
+    );
+    const children = Array.from({ length: 4 }, () => defaultSpec());
+    await host.fork(source, children);
+    const drawn = await Promise.all(
+      [source, ...children.map(({ id }) => id)].map(async (id) => {
+        await sh(
+          id,
+          'n=$(wc -l < /tmp/drawn); while [ $(wc -l < /tmp/drawn) -lt $((n + 20)) ]; do sleep 0.02; done',
+        );
+        return (await sh(id, 'cat /tmp/drawn')).split('\n');
+      }),
+    );
+    let common = 0;
+    while (drawn.every((lines) => lines[common] === drawn[0]![common])) common++;
+    const own = drawn.flatMap((lines) => lines.slice(common, -1));
+    expect(own.length).toBeGreaterThan(5 * 15);
+    expect(new Set(own).size).toBe(own.length);
+  });
+
   test('a machine is confined: own user, no capabilities, seccomp, its own small view of the files', async () => {
     const [one, two] = [await create(), await create()];
     const status = async (id: string) => readFile(`/proc/${(await processOf(id)).pid}/status`, 'utf8');

@@ -40,5 +40,7 @@ export interface TemplateRecord {
   /** A snapshot's disk lies between the image and the capsule's. */
   templateDisk: boolean;
   qemuVersion: string;
+  /** What a base was booted from; another one is another template. Of a snapshot: its base's. */
+  revision: string;
   createdAt: string;
 }

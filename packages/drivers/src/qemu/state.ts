@@ -15,9 +15,12 @@ import type { BootedTemplate } from './templates.ts';
 /** A guest that does not answer within this time is stopped where it is; the next link resynchronises. */
 const PATIENCE_MS = 2_000;
 
-/** Stops a machine, between two messages of its agent when that answers. */
+/**
+ * Stops a machine: first its processes, so that a copy of it does nothing before it has entropy, clock and
+ * names of its own; then the machine, between two messages of its agent.
+ */
 export async function freeze(context: DriverContext, entry: Entry, machine: LiveMachine): Promise<void> {
-  const quiet = linkGuest(machine, entry.paths, context.log).then((link) => link.quiesce());
+  const quiet = linkGuest(machine, entry.paths, context.log).then((link) => link.quiesce({ freeze: true }));
   const patience = new AbortController();
   const late = sleep(PATIENCE_MS, patience.signal).then(() => {
     context.log.warn(
@@ -34,8 +37,9 @@ export async function freeze(context: DriverContext, entry: Entry, machine: Live
 }
 
 /** Lets a frozen machine go on. */
-export async function thaw(machine: LiveMachine): Promise<void> {
+export async function thaw(context: DriverContext, entry: Entry, machine: LiveMachine): Promise<void> {
   await machine.qmp.execute('cont');
+  await (await linkGuest(machine, entry.paths, context.log)).thaw();
 }
 
 /** Memory and devices of a frozen machine into `dir`, whole and synced: `pages` and `devices`. */
@@ -68,7 +72,7 @@ export async function capture(
     await saveState(context, entry, machine, template, dir);
     await cloneFile(entry.paths.disk, join(dir, 'disk.qcow2'));
   } finally {
-    await thaw(machine);
+    await thaw(context, entry, machine);
   }
 }
 

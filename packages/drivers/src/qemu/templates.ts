@@ -68,19 +68,17 @@ export function createTemplateStore(context: DriverContext): TemplateStore {
   const { layout, log } = context;
   const known = new Map<string, BootedTemplate>();
   const booting = new Map<string, Promise<BootedTemplate>>();
+  /** Base -> revision that it would be booted with now. */
+  const current = new Map<string, string>();
 
   const find: TemplateStore['find'] = (ref, vcpus, memoryMb) => {
     for (const template of known.values()) {
       const { record, paths } = template;
       if (record.kind !== ref.kind || existsSync(paths.removed)) continue;
       if (ref.kind === 'snapshot' && record.name === ref.id) return template;
-      if (
-        ref.kind === 'base' &&
-        record.name === ref.name &&
-        record.vcpus === vcpus &&
-        record.memoryMb === memoryMb
-      ) {
-        if (record.qemuVersion === context.qemuVersion) return template;
+      const sameSize = record.vcpus === vcpus && record.memoryMb === memoryMb;
+      if (ref.kind === 'base' && record.name === ref.name && sameSize) {
+        if (record.revision === current.get(ref.name)) return template;
       }
     }
     return null;
@@ -106,19 +104,33 @@ export function createTemplateStore(context: DriverContext): TemplateStore {
   };
 
   const ensure: TemplateStore['ensure'] = async (ref, vcpus, memoryMb) => {
+    if (ref.kind === 'base' && !current.has(ref.name))
+      current.set(ref.name, await revisionOf(context, ref.name));
     const ready = find(ref, vcpus, memoryMb);
     if (ready) return ready;
     if (ref.kind === 'snapshot')
       throw new AviaryError('template_not_found', `snapshot ${ref.id} is not on this host`);
-    const shape = `${ref.name}-v${vcpus}-m${memoryMb}`;
+    const { name } = ref;
+    const shape = `${name}-v${vcpus}-m${memoryMb}`;
     let boot = booting.get(shape);
     if (!boot) {
-      boot = bootBase(context, { scratch, adopt }, ref.name, vcpus, memoryMb).finally(() =>
-        booting.delete(shape),
-      );
+      const order = { name, vcpus, memoryMb, revision: current.get(name) ?? '' };
+      boot = bootBase(context, { scratch, adopt }, order).finally(() => booting.delete(shape));
       booting.set(shape, boot);
+      boot.then(
+        () => retire(order),
+        () => undefined,
+      ); // its failure is the caller's news
     }
     return boot;
+  };
+
+  /** Bases of the same name and another revision: kept only for the capsules made from them. */
+  const retire = async ({ name, revision }: BaseOrder) => {
+    for (const { record, paths } of known.values()) {
+      const old = record.kind === 'base' && record.name === name && record.revision !== revision;
+      if (old) await writeFile(paths.removed, '');
+    }
   };
 
   const drop = async (template: BootedTemplate) => {
@@ -175,12 +187,30 @@ export async function allocatedBytes(dir: string): Promise<number> {
   return blocks * 512;
 }
 
+interface BaseOrder {
+  name: string;
+  vcpus: number;
+  memoryMb: number;
+  revision: string;
+}
+
+/** Names everything that a base is booted from. */
+async function revisionOf(
+  { images, qemuVersion, acceleration }: DriverContext,
+  name: string,
+): Promise<string> {
+  const parts = [await images.kernel(), await images.initramfs(), await images.rootfs(name)];
+  const commandLine = kernelCommandLine(acceleration, 0);
+  const hash = createHash('sha256').update(
+    JSON.stringify([...parts, commandLine, qemuVersion, acceleration]),
+  );
+  return hash.digest('hex').slice(0, 12);
+}
+
 async function bootBase(
   context: DriverContext,
   store: Pick<TemplateStore, 'scratch' | 'adopt'>,
-  name: string,
-  vcpus: number,
-  memoryMb: number,
+  { name, vcpus, memoryMb, revision }: BaseOrder,
 ): Promise<BootedTemplate> {
   const { layout, images, launcher, log, report } = context;
   const step = (text: string, percent: number | null) => report(`template ${name}`, { step: text, percent });
@@ -274,16 +304,10 @@ async function bootBase(
       rootfs,
       templateDisk: false,
       qemuVersion: context.qemuVersion,
+      revision,
       createdAt: context.now().toISOString(),
     };
-    const revision = createHash('sha256')
-      .update(JSON.stringify({ ...record, createdAt: '', kernel, initramfs }))
-      .digest('hex');
-    const template = await store.adopt(
-      building,
-      `${name}-v${vcpus}-m${memoryMb}-${revision.slice(0, 12)}`,
-      record,
-    );
+    const template = await store.adopt(building, `${name}-v${vcpus}-m${memoryMb}-${revision}`, record);
     revert.commit();
     context.uids.release(uid);
     step('ready', 100);
