@@ -1,7 +1,7 @@
 /** The program itself, as a person or a service manager runs it: over the mock, with its own PostgreSQL. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -139,6 +139,17 @@ it('starts, shows a line that works when pasted, refuses a second one, and ends 
     body: JSON.stringify({ email: 'me@example.com', password }),
   });
   expect(response.status).toBe(200);
+});
+
+it('ends in order when told to while it starts', async () => {
+  const data = join(dir, 'early');
+  const child = launch(data, '127.0.0.1:0');
+  // its own PostgreSQL is being made: there is something to leave behind
+  await expect.poll(() => existsSync(join(data, 'postgres')), { timeout: 20_000 }).toBe(true);
+  child.kill('SIGTERM');
+  const [code] = (await once(child, 'exit')) as [number | null];
+  expect(code).toBe(0);
+  expect(await run('pgrep', ['-f', data]).catch(() => null)).toBe(null);
 });
 
 it('prints help and settings without starting', async () => {

@@ -40,21 +40,20 @@ async function main(args: readonly string[]): Promise<number | null> {
   await openDataDir(config.data);
   const lock = await lockDataDir(config.data, { pid: process.pid, since: systemClock.now().toISOString() });
   closers.push('lock', () => lock.release());
+  let stopping = false;
   try {
     const gate = await openGate(config.listen);
     const shutdown = prepareShutdown(gate, closers, log);
-    let stopping = false;
     const stop = () => {
       // the second signal is for a person who does not want to wait
       if (stopping) process.exit(1);
       stopping = true;
-      shutdown().then(
+      shutdown(starting).then(
         () => process.exit(0),
         () => process.exit(1),
       );
     };
-    process.on('SIGTERM', stop).on('SIGINT', stop);
-    const { host, first } = await compose({
+    const starting = compose({
       config,
       gate,
       clock: systemClock,
@@ -62,10 +61,15 @@ async function main(args: readonly string[]): Promise<number | null> {
       closers,
       openHost: openLocalHost,
     });
+    process.on('SIGTERM', stop).on('SIGINT', stop);
+    const { host, first } = await starting;
+    if (stopping) return null;
     const url = localUrl(config.listen, gate.port);
     process.stdout.write(greeting({ url, dataDir: config.data, first, host }));
     return null;
   } catch (error) {
+    // told to stop while starting: what failed is the start, and the stop goes on
+    if (stopping) return null;
     await closers.run();
     throw error;
   }
