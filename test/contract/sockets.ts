@@ -15,6 +15,10 @@ export interface Socket {
   /** Close code and reason. */
   readonly closed: Promise<{ code: number; reason: string }>;
   close(): void;
+  /** Reads nothing more, as a client that hangs. */
+  pause(): void;
+  /** Vanishes without a close frame. */
+  terminate(): void;
 }
 
 /** Connects. Rejects with `{status, body}` when the server answers HTTP instead. */
@@ -50,6 +54,8 @@ export function connect(url: string, headers: Record<string, string> = {}): Prom
         closed,
         send: (message) => ws.send(JSON.stringify(message)),
         close: () => ws.close(),
+        pause: () => ws.pause(),
+        terminate: () => ws.terminate(),
         next: async (match) => {
           for (;;) {
             const at = all.findIndex((message, i) => i >= taken && match(message));
