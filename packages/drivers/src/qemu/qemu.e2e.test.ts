@@ -5,10 +5,12 @@ import { readdir, readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
 import type { HostEvent } from '@aviary/protocol';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { capsuleHostConformance, defaultSpec } from '../conformance/index.ts';
+import type { GuestLink } from '../guest-link/index.ts';
 import type { QemuHost } from './index.ts';
 import type { RunRecord } from './records.ts';
 import { openTestHost, testDataDir } from './testing.ts';
@@ -91,7 +93,23 @@ describe('QEMU capsules', () => {
     }
   });
 
-  test('no program of a fork runs before the fork has randomness of its own', async () => {
+  test('frozen processes stand still until they are let go, while the agent answers', async () => {
+    const id = await create();
+    await sh(id, 'echo 0 > /tmp/count; (i=0; while :; do i=$((i+1)); echo $i > /tmp/count; done) >/dev/null 2>&1 &');
+    const link = (await host.guest(id)) as GuestLink;
+    const count = async () => Number(await text((await link.readFile('/tmp/count')).body));
+    const running = async () => {
+      for (const before = await count(); (await count()) === before; );
+    };
+    await running();
+    await link.quiesce({ freeze: true });
+    const frozen = await count();
+    for (let n = 0; n < 20; n++) expect(await count()).toBe(frozen);
+    await link.thaw();
+    await running();
+  });
+
+  test('programs that draw random numbers without pause draw different ones in each fork', async () => {
     const source = await create();
     await sh(
       source,
@@ -103,7 +121,7 @@ describe('QEMU capsules', () => {
       [source, ...children.map(({ id }) => id)].map(async (id) => {
         await sh(
           id,
-          'n=$(wc -l < /tmp/drawn); while [ $(wc -l < /tmp/drawn) -lt $((n + 20)) ]; do sleep 0.02; done',
+          'n=$(wc -l < /tmp/drawn); while [ $(wc -l < /tmp/drawn) -lt $((n + 50)) ]; do sleep 0.02; done',
         );
         return (await sh(id, 'cat /tmp/drawn')).split('\n');
       }),
@@ -111,7 +129,7 @@ describe('QEMU capsules', () => {
     let common = 0;
     while (drawn.every((lines) => lines[common] === drawn[0]![common])) common++;
     const own = drawn.flatMap((lines) => lines.slice(common, -1));
-    expect(own.length).toBeGreaterThan(5 * 15);
+    expect(own.length).toBeGreaterThan(5 * 40);
     expect(new Set(own).size).toBe(own.length);
   });
 
