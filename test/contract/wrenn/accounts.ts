@@ -92,7 +92,8 @@ export function accountCases(scene: Scene): void {
       400,
     );
     expect(await status('deleteTeam', { params: { id: made.body.id }, as: inside })).toBe(204);
-    expect(await status('getTeam', { params: { id: made.body.id }, as: inside })).toBe(403);
+    expect(await status('getTeam', { params: { id: made.body.id }, as: inside })).toBe(404);
+    expect(await status('getTeam', { params: { id: `team-${'0'.repeat(25)}` }, as: inside })).toBe(404);
     expect(await status('switchTeam', { body: { team_id: made.body.id }, as })).toBe(404);
     expect(await status('switchTeam', { body: { team_id: scene.owner.teamId }, as })).toBe(403);
   });

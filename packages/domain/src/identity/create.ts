@@ -24,7 +24,7 @@ import { createSealer, masterKey } from './secrets.ts';
 import { publicAccount } from './session.ts';
 import { createSigningKeys } from './signing-keys.ts';
 import { onEvent } from './stale.ts';
-import { enterTeam } from './team-access.ts';
+import { enterTeam, seeTeam } from './team-access.ts';
 import { createTokens } from './tokens.ts';
 
 /** The area, wired. Reads or makes the master key and the first signing key. */
@@ -108,8 +108,7 @@ export async function createIdentity(deps: IdentityDeps): Promise<Identity> {
     createTeam: (actor, input) => command('team.create', actor, null, () => createTeam(parts, actor, input)),
     getTeam: (actor, { teamId }) =>
       command('team.get', actor, teamId, async () => {
-        const { team } = await enterTeam(db.kysely, actor, teamId, 'team.get');
-        const { id, name, slug, createdAt } = team;
+        const { id, name, slug, createdAt } = await seeTeam(db.kysely, actor, teamId);
         return { team: { id, name, slug, createdAt }, members: await membersOf(db.kysely, teamId) };
       }),
     renameTeam: (actor, input) =>

@@ -65,8 +65,9 @@ export interface Identity {
   /** All living teams of the account with its role, oldest first. */
   listTeams(actor: Actor): Promise<TeamWithRole[]>;
   createTeam(actor: Actor, input: { name: string }): Promise<TeamWithRole>;
-  /** For these, `teamId` must be the session's team (forbidden), living (not_found). */
+  /** Errors: not_found (no such team, or deleted), forbidden (not the session's team, or no longer a member). */
   getTeam(actor: Actor, input: { teamId: string }): Promise<{ team: Team; members: TeamMember[] }>;
+  /** For these, `teamId` must be the session's team (forbidden), living (not_found). */
   renameTeam(actor: Actor, input: { teamId: string; name: string }): Promise<void>;
   /** Owner only. The team's keys and sessions stop working; `team.deleted` tells the other areas to clean up. */
   deleteTeam(actor: Actor, input: { teamId: string }): Promise<void>;

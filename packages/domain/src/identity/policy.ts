@@ -21,7 +21,8 @@ export const policy = definePolicy({
   'apikey.delete': teamMember,
   'team.list': signedIn,
   'team.create': signedIn,
-  'team.get': teamMember,
+  // a session whose team is gone is told so; membership is checked against the database
+  'team.get': signedIn,
   'team.rename': teamAdmin,
   'team.delete': teamOwner,
   'team.list_members': teamMember,

@@ -29,7 +29,19 @@ export async function enterTeam(
   return { user, team: { ...team, role: team.role } };
 }
 
-/** The same with the team's row locked: changes of one team happen one after the other. */
+/**
+ * The team for somebody who only wants to see it. A team that does not exist, never did or no longer, is
+ * not_found before anything else is asked; one that does is seen as with {@link enterTeam}.
+ */
+export async function seeTeam(db: Executor, actor: Actor, teamId: string): Promise<TeamWithRole> {
+  const user = requireUser(actor);
+  if ((await teamFor(db, teamId, user.accountId)) === undefined) {
+    throw new AviaryError('not_found', 'there is no such team');
+  }
+  return (await enterTeam(db, actor, teamId, 'team.get')).team;
+}
+
+/** {@link enterTeam} with the team's row locked: changes of one team happen one after the other. */
 export async function lockTeam(trx: Trx, actor: Actor, teamId: string, action: IdentityAction) {
   await sql`select 1 from team where id = ${teamId} for no key update`.execute(trx);
   return enterTeam(trx, actor, teamId, action);

@@ -142,6 +142,7 @@ describe('members', () => {
     const after = await see();
     expect(after.teamRole).toBeNull();
     expect(await codeOf(world.identity.listApiKeys(after))).toBe('forbidden');
+    expect(await codeOf(world.identity.getTeam(after, { teamId: team.id }))).toBe('forbidden');
     const home = await world.identity.switchTeam(after, { teamId: gone.teamId });
     expect(home.team.id).toBe(gone.teamId);
   });
@@ -161,11 +162,17 @@ describe('teams', () => {
     expect(seen).toEqual({ id: made.id, name: 'Flock 2', slug: made.slug, createdAt: made.createdAt });
     await world.identity.deleteTeam(actor, { teamId: made.id });
     expect(await codeOf(world.identity.getTeam(actor, { teamId: made.id }))).toBe('not_found');
+    // a session of it that goes on hears the same, and who never was in it too
+    const stale = await world.identity.authenticate({ kind: 'jwt', token }, null);
+    expect(stale).toMatchObject({ teamId: made.id, teamRole: null });
+    expect(await codeOf(world.identity.getTeam(stale, { teamId: made.id }))).toBe('not_found');
+    expect(await codeOf(world.identity.getTeam(team.stranger, { teamId: made.id }))).toBe('not_found');
     expect((await world.identity.listTeams(team.owner)).map(({ id }) => id)).not.toContain(made.id);
     const types = (await world.recorded()).filter(({ teamId }) => teamId === made.id).map(({ type }) => type);
     expect(types).toEqual(['team.created', 'team.renamed', 'team.deleted']);
     const { records } = await world.audit.query({ resourceId: made.id });
     expect(records.map(({ action }) => action)).toEqual(['team.delete', 'team.rename', 'team.create']);
+    expect(await codeOf(world.identity.renameTeam(stale, { teamId: made.id, name: 'x' }))).toBe('forbidden');
   });
 });
 
