@@ -117,7 +117,7 @@ export async function compose({
     [
       {
         name: 'aviary_capsules',
-        help: 'Capsules on record by status',
+        help: 'Capsules that exist, by status; stopped and failed ones are not counted',
         labelNames: ['status'],
         read: async () =>
           Object.entries(await boxes.countByStatus()).map(([status, value]) => ({

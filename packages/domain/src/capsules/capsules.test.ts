@@ -4,13 +4,14 @@
  */
 import { createMockHost, type MockHost } from '@aviary/drivers/mock';
 import { AviaryError, silentLogger } from '@aviary/kernel';
+import { sql } from 'kysely';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createHosts, type Hosts } from '../hosts/index.ts';
 import type { Actor, UserActor } from '../identity/index.ts';
 import { codeOf, createWorld, eventually, nobody, type World } from '../identity/testing.ts';
 import { createOperations, type Operations } from '../operations/index.ts';
 import { type Capsules, createCapsules, migrations } from './index.ts';
-import { capsulesOfHost } from './queries.ts';
+import { capsulesOfHost, countLiving } from './queries.ts';
 
 let world: World;
 let host: MockHost;
@@ -358,6 +359,26 @@ describe('list', () => {
     for (const limit of [0, 1001])
       expect(await codeOf(capsules.list(actor, { limit }))).toBe('invalid_request');
     for (const id of [...made, late.id]) await capsules.destroy(actor, id);
+  });
+});
+
+describe('count', () => {
+  test('is of those that exist, and does not look at those that are gone', async () => {
+    const before = await capsules.countByStatus();
+    const capsule = await capsules.create(ada, {});
+    expect(await capsules.countByStatus()).toEqual({ ...before, running: (before['running'] ?? 0) + 1 });
+    const { kysely } = world.db;
+    await sql`insert into capsule select id || '-' || n, team_id, host_id, 'stopped', null, null,
+      template_name, template_ref, vcpus, memory_mb, disk_mb, timeout_sec, metadata, default_user, guest_ip,
+      created_by, created_at, started_at, last_active_at, updated_at
+      from capsule, generate_series(1, 20000) n where id = ${capsule.id}`.execute(kysely);
+    await sql`analyze capsule`.execute(kysely);
+    expect(await capsules.countByStatus()).toEqual({ ...before, running: (before['running'] ?? 0) + 1 });
+    const plan = JSON.stringify(await countLiving(kysely).explain('json'));
+    expect(plan).toContain('capsule_host');
+    expect(plan).not.toContain('Seq Scan');
+    await sql`delete from capsule where id like ${`${capsule.id}-%`}`.execute(kysely);
+    await capsules.destroy(ada, capsule.id);
   });
 });
 

@@ -14,15 +14,16 @@ import { resumeCapsule } from './commands/resumeCapsule.ts';
 import { setTimeout } from './commands/setTimeout.ts';
 import { pingCapsule, useCapsule } from './commands/useCapsule.ts';
 import { authorize, type CapsulesDeps, type Parts } from './deps.ts';
-import type {
-  Capsule,
-  CapsuleFilter,
-  CapsulePage,
-  CreateCapsule,
-  CreateSnapshot,
-  Template,
+import {
+  type Capsule,
+  type CapsuleFilter,
+  type CapsulePage,
+  type CreateCapsule,
+  type CreateSnapshot,
+  LIVING,
+  type Template,
 } from './model.ts';
-import { getCapsule, listCapsules, listTemplates, livingCapsules } from './queries.ts';
+import { countLiving, getCapsule, listCapsules, listTemplates, livingCapsules } from './queries.ts';
 import { startReaper } from './reaper.ts';
 import { markDead, reconcileHost } from './reconcile.ts';
 import { createHandler } from './steps/create.ts';
@@ -74,7 +75,7 @@ export interface Capsules {
   /** Capsules made from it live on. Errors: template_not_found, forbidden for bases. */
   deleteTemplate(actor: Actor, name: string): Promise<void>;
 
-  /** How many capsules there are in each status, over all teams; for metrics. */
+  /** How many capsules there are in each status but stopped and error, over all teams; for metrics. */
   countByStatus(): Promise<Record<string, number>>;
   /** Makes the record agree with a host that was just connected, and listens to it. Before operations recover. */
   attachHost(hostId: string): Promise<void>;
@@ -130,12 +131,9 @@ export function createCapsules(deps: CapsulesDeps): Capsules {
     listTemplates: async (actor, type) => listTemplates(db.kysely, await own(actor, 'template.list'), type),
     deleteTemplate: (actor, name) => deleteTemplate(parts, actor, name),
     countByStatus: async () => {
-      const rows = await db.kysely
-        .selectFrom('capsule')
-        .select(['status', (eb) => eb.fn.countAll<string>().as('count')])
-        .groupBy('status')
-        .execute();
-      return Object.fromEntries(rows.map(({ status, count }) => [status, Number(count)]));
+      const rows = await countLiving(db.kysely).execute();
+      const counted = new Map(rows.map(({ status, count }) => [status, Number(count)]));
+      return Object.fromEntries(LIVING.map((status) => [status, counted.get(status) ?? 0]));
     },
     attachHost: async (hostId) => {
       const host = hosts.links.capsules(hostId);

@@ -17,6 +17,9 @@ import type { HostProgress, TemplateRef } from '@aviary/protocol';
 
 export type CapsuleStatus = 'pending' | 'starting' | 'running' | 'paused' | 'stopped' | 'missing' | 'error';
 
+/** States of a capsule that still exists. */
+export const LIVING: readonly CapsuleStatus[] = ['pending', 'starting', 'running', 'paused', 'missing'];
+
 /** What is being done to a capsule right now; null when nothing. */
 export type CapsuleTransition =
   | 'creating'
