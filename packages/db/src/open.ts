@@ -58,7 +58,7 @@ export async function connectTo(
   server: Pick<SupervisedServer, 'stop'> | null,
 ): Promise<Database> {
   const { log, clock } = options;
-  const pool = createPool(connect, options.poolSize ?? 16, log);
+  const pool = createPool(connect, options.poolSize ?? 16, log, server !== null);
   const kysely = new Kysely<Schema>({ dialect: new PostgresDialect({ pool }) });
   let health: 'up' | 'down' = 'down';
   const listener = createListener(connect, {

@@ -25,8 +25,14 @@ export const types: pg.CustomTypesConfig = {
       : pg.types.getTypeParser(oid, format)) as typeof pg.types.getTypeParser,
 };
 
-/** A pool of at most `max` connections. */
-export function createPool(connect: Connect, max: number, log: Logger): GuardedPool {
+/** Statements that a connection keeps prepared at most; more texts than these are rare ones. */
+const PREPARED_MAX = 200;
+
+/**
+ * A pool of at most `max` connections. With `prepare` each keeps its statements prepared, which saves parsing
+ * and planning; not for a server behind a pooler, where a session is not ours to keep.
+ */
+export function createPool(connect: Connect, max: number, log: Logger, prepare: boolean): GuardedPool {
   const pool = new pg.Pool({
     ...connect,
     types,
@@ -53,9 +59,21 @@ export function createPool(connect: Connect, max: number, log: Logger): GuardedP
     const known = wrapped.get(client);
     if (known !== undefined) return known;
     let broken = false;
+    const prepared = new Map<string, string>();
+    /** Name of the prepared statement for this text, undefined when it is to be sent as it is. */
+    const nameOf = (sql: string, parameters: readonly unknown[]): string | undefined => {
+      if (!prepare || parameters.length === 0) return undefined;
+      const known = prepared.get(sql);
+      if (known !== undefined || prepared.size >= PREPARED_MAX) return known;
+      const name = `s${prepared.size}`;
+      prepared.set(sql, name);
+      return name;
+    };
     const query = async <R>(sql: string, parameters: readonly unknown[]): Promise<PostgresQueryResult<R>> => {
       try {
-        return (await client.query(sql, [...parameters])) as unknown as PostgresQueryResult<R>;
+        const name = nameOf(sql, parameters);
+        const order = { text: sql, values: [...parameters], ...(name !== undefined && { name }) };
+        return (await client.query(order)) as unknown as PostgresQueryResult<R>;
       } catch (error) {
         const meant = translate(error, sql);
         if (meant !== error) broken = true;

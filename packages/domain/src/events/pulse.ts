@@ -7,6 +7,12 @@ export interface Pulse {
   stop(): Promise<void>;
 }
 
+/**
+ * What a kick waits before the work starts, milliseconds: a burst of events becomes one round, and the request
+ * that caused them is answered first.
+ */
+const SETTLE_MS = 10;
+
 /** `work` answers in how many milliseconds it wants to run again at the latest. It must not reject. */
 export function createPulse(clock: Clock, work: () => Promise<number>): Pulse {
   let stopped = false;
@@ -19,6 +25,7 @@ export function createPulse(clock: Clock, work: () => Promise<number>): Pulse {
       if (stopped || kicked) continue;
       nap = new AbortController();
       await clock.sleep(everyMs, nap.signal).catch(() => undefined);
+      if (kicked && !stopped) await clock.sleep(SETTLE_MS);
     }
   })();
   return {

@@ -111,12 +111,15 @@ export function unlinkGuest(machine: LiveMachine): void {
 }
 
 /**
- * What pool members run before they wait. Under emulation a program is slow the first time, because it has to
- * be translated: the shells and one dynamic program cover what most first commands use.
+ * What pool members run before they wait. Under emulation a program is slow the first times, because it has to be
+ * translated: the shells and one dynamic program cover what most first commands use.
  */
 const REHEARSAL: readonly (readonly string[])[] = [
   ['/bin/sh', '-c', '/bin/echo warm'],
   ['/bin/bash', '-c', 'echo warm'],
+  ['/bin/echo', 'warm'],
+  ['/bin/sh', '-c', 'echo warm'],
+  ['/bin/echo', 'warm'],
 ];
 
 /** Runs it up to its first commands and stops it again: the state in which pool members wait. */

@@ -95,7 +95,10 @@ describe('QEMU capsules', () => {
 
   test('frozen processes stand still until they are let go, while the agent answers', async () => {
     const id = await create();
-    await sh(id, 'echo 0 > /tmp/count; (i=0; while :; do i=$((i+1)); echo $i > /tmp/count; done) >/dev/null 2>&1 &');
+    await sh(
+      id,
+      'echo 0 > /tmp/count; (i=0; while :; do i=$((i+1)); echo $i > /tmp/count; done) >/dev/null 2>&1 &',
+    );
     const link = (await host.guest(id)) as GuestLink;
     const count = async () => Number(await text((await link.readFile('/tmp/count')).body));
     const running = async () => {
