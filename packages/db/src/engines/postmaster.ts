@@ -56,6 +56,7 @@ export async function startPostmaster(
   const logPath = join(layout.home, 'server.log');
   const log = await open(logPath, 'w', 0o600);
   let child: ChildProcess;
+  let exited: Promise<string>;
   try {
     child = spawn(
       join(binaries.bin, 'postgres'),
@@ -69,16 +70,17 @@ export async function startPostmaster(
         ...(user.other ? { uid: user.uid, gid: user.gid } : {}),
       },
     );
+    // before anything is awaited: a server that cannot start is gone within milliseconds
+    exited = new Promise<string>((resolve) => {
+      child.once('error', (error) => resolve(`could not be started: ${error.message}`));
+      child.once('exit', (code, signal) =>
+        resolve(signal === null ? `ended with code ${code}` : `ended by ${signal}`),
+      );
+    });
   } finally {
     await log.close();
   }
   let over = false;
-  const exited = new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(`could not be started: ${error.message}`));
-    child.once('exit', (code, signal) =>
-      resolve(signal === null ? `ended with code ${code}` : `ended by ${signal}`),
-    );
-  });
   exited.then(() => {
     over = true;
   });
