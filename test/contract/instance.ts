@@ -22,8 +22,10 @@ export interface Instance {
 
 const PLENTY = { max: 100_000, windowSec: 60 };
 
-/** Starts it. `memoryMb` is what the host has for capsules. */
-export async function startInstance(options: { memoryMb?: number } = {}): Promise<Instance> {
+/** Starts it. `memoryMb` is what the host has for capsules, `env` more settings. */
+export async function startInstance(
+  options: { memoryMb?: number; env?: Record<string, string> } = {},
+): Promise<Instance> {
   const data = mkdtempSync(join(tmpdir(), 'aviary-contract-'));
   const database = await createTestDatabase([]);
   const host = createMockHost({ clock: systemClock, memoryMb: options.memoryMb ?? 65_536 });
@@ -43,6 +45,7 @@ export async function startInstance(options: { memoryMb?: number } = {}): Promis
     AVIARY_LISTEN: '127.0.0.1:0',
     AVIARY_DATABASE_URL: database.url,
     AVIARY_DRIVER: 'mock',
+    ...options.env,
   });
   const gate = await openGate(config.listen);
   const stop = prepareShutdown(gate, closers, log);

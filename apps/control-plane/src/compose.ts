@@ -12,6 +12,7 @@ import { createWrennSurface, errors, renderError, renderSocketError } from '@avi
 import type { Gate } from './gate.ts';
 import type { openLocalHost } from './host.ts';
 import { instanceId } from './instance.ts';
+import { acceptedHosts } from './listen.ts';
 import { createMetrics } from './metrics.ts';
 import { OPERATIONAL_DOCUMENT } from './operational/document.ts';
 import { createOperationalSurface } from './operational/index.ts';
@@ -109,7 +110,8 @@ export async function compose({
   const app = createApp({
     server: gate.server,
     log,
-    trustProxy: config.trustProxy,
+    trustedHops: config.trustProxy,
+    hosts: acceptedHosts(config),
     fallback: { errors, renderError },
   });
   closers.push('http', () => app.close());
@@ -141,6 +143,7 @@ export async function compose({
   let document = OPERATIONAL_DOCUMENT;
   const operational = createOperationalSurface({
     metrics,
+    metricsPublic: config.metricsPublic,
     ailment: () => (db.health() === 'up' ? null : 'the database'),
     document: () => document,
     errors,

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { describeSettings, printConfig, readConfig, unknownSettings } from './config.ts';
-import { localUrl, parseListen } from './listen.ts';
+import { acceptedHosts, localUrl, parseListen } from './listen.ts';
 
 it.each([
   ['127.0.0.1:8080', '127.0.0.1', 8080, 'http://127.0.0.1:8080'],
@@ -53,4 +53,23 @@ it('describes every setting', () => {
   ]) {
     expect(describeSettings()).toContain(name);
   }
+});
+
+it.each([
+  ['127.0.0.1:80', {}, []],
+  ['[::1]:80', {}, []],
+  ['localhost:80', {}, []],
+  ['127.0.0.1:80', { AVIARY_HOSTS: 'A.example., b' }, ['a.example', 'b']],
+  ['0.0.0.0:80', {}, null],
+  [':80', { AVIARY_HOSTS: 'a.example' }, ['a.example']],
+  ['127.0.0.1:80', { AVIARY_TRUST_PROXY: 'yes' }, null],
+])('answers on %s with %j to the names %j', (listen, env, names) => {
+  expect(acceptedHosts(readConfig({ AVIARY_LISTEN: listen, ...env }))).toEqual(names);
+});
+
+it('counts the proxies it believes', () => {
+  const believed = (text: string) => readConfig({ AVIARY_TRUST_PROXY: text }).trustProxy;
+  expect(['', 'no', 'yes', '2'].map(believed)).toEqual([0, 0, 1, 2]);
+  expect(() => believed('10.0.0.1')).toThrow('AVIARY_TRUST_PROXY');
+  expect(() => readConfig({ AVIARY_HOSTS: 'a:80' })).toThrow('without ports');
 });

@@ -1,6 +1,7 @@
 /** Every setting of the control plane, once: name, environment variable, type, default and help. */
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { hostName } from '@aviary/surfaces/kit';
 import { parseListen } from './listen.ts';
 
 /** How a setting's text becomes its value. Throws a sentence when it cannot. */
@@ -39,6 +40,14 @@ const integer =
     }
     return value;
   };
+const hops: Parse<number> = (text) => (/^\d+$/.test(text) ? integer(0, 16)(text) : yesNo(text) ? 1 : 0);
+const hostNames: Parse<readonly string[]> = (text) =>
+  text.split(',').map((part) => {
+    const name = hostName(part.trim());
+    if (name === null || part.includes(':'))
+      throw new Error('must be names without ports, separated by commas');
+    return name;
+  });
 const path: Parse<string> = (text) => {
   if (!text.startsWith('/')) throw new Error('must be an absolute path');
   return text.replace(/(.)\/+$/, '$1');
@@ -109,9 +118,24 @@ export const SETTINGS = {
   }),
   trustProxy: define({
     env: 'AVIARY_TRUST_PROXY',
+    fallback: () => 0,
+    parse: hops,
+    show: (count) => (count === 0 ? 'no' : `${count} in front`),
+    help: 'proxies in front whose X-Forwarded-For is believed: no, yes (one) or their number',
+  }),
+  hosts: define<readonly string[]>({
+    env: 'AVIARY_HOSTS',
+    fallback: () => [],
+    parse: hostNames,
+    show: (names) => names.join(',') || 'localhost and addresses; any name when others can connect',
+    help: 'names this instance answers to (comma-separated), besides localhost and addresses',
+  }),
+  metricsPublic: define({
+    env: 'AVIARY_METRICS_PUBLIC',
     fallback: () => false,
     parse: yesNo,
-    help: 'believe X-Forwarded-For and -Proto; only behind a proxy that sets them',
+    show: (open) => (open ? 'yes' : 'no'),
+    help: 'answer /metrics to everybody; otherwise only to programs of this machine',
   }),
 } as const;
 

@@ -11,6 +11,8 @@ export const ERROR_CODES = {
   rate_limited: 'too many attempts; `details.retryAfterSec` says when to try again',
   not_found: 'no such route or object, or none that this actor may know of',
   method_not_allowed: 'the path exists, the method does not',
+  misdirected:
+    'the Host header names somebody else: a page of another site, or a name that is not configured',
   upgrade_required: 'the route is a WebSocket and the request does not ask for one',
   // who asks
   unauthorized: 'no credential, or one that is unknown, expired or revoked',

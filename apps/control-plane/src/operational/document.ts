@@ -48,7 +48,10 @@ export const OPERATIONAL_DOCUMENT: OpenApiDocument = {
       }),
     },
     '/metrics': {
-      get: get('metrics', 'Numbers for Prometheus', 'text/plain', { '200': 'Text exposition format' }),
+      get: get('metrics', 'Numbers for Prometheus', 'text/plain', {
+        '200': 'Text exposition format',
+        '403': 'Not from this machine, and AVIARY_METRICS_PUBLIC is not set',
+      }),
     },
     '/openapi.json': { get: get('openapi', 'This document', 'application/json', { '200': 'OpenAPI 3.1' }) },
     '/docs': { get: get('docs', 'This document for people', 'text/html', { '200': 'A page' }) },

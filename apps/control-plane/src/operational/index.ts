@@ -1,11 +1,14 @@
 /** Health, metrics and documentation as a surface of their own: no credentials, no objects. For the composition. */
-import { defineSurface, http, type OpenApiDocument, type Surface } from '@aviary/surfaces/kit';
+import { AviaryError } from '@aviary/kernel';
+import { defineSurface, http, isLocal, type OpenApiDocument, type Surface } from '@aviary/surfaces/kit';
 import type { Metrics } from '../metrics.ts';
 import { DOCS_CSP, docsFile, docsPage } from './docs.ts';
 import { OPERATIONAL_DOCUMENT } from './document.ts';
 
 export interface OperationalDeps extends Pick<Surface, 'errors' | 'renderError' | 'renderSocketError'> {
   metrics: Metrics;
+  /** Answer them to everybody, not only to this machine. */
+  metricsPublic: boolean;
   /** Null when all is well, else what is wrong, as a sentence. */
   ailment(): string | null;
   /** Complete only after every surface is mounted. */
@@ -16,7 +19,7 @@ const open = (because: string) => ({ who: 'anyone', because }) as const;
 
 /** The surface of operational routes. */
 export function createOperationalSurface(deps: OperationalDeps): Surface {
-  const { metrics, ailment, document, errors, renderError, renderSocketError } = deps;
+  const { metrics, metricsPublic, ailment, document, errors, renderError, renderSocketError } = deps;
   return defineSurface({
     name: 'operations',
     prefix: null,
@@ -42,8 +45,14 @@ export function createOperationalSurface(deps: OperationalDeps): Surface {
         },
       }),
       metrics: http({
-        access: open('Prometheus scrapes it; numbers only, no names of objects'),
-        handle: async ({ reply }) => {
+        access: open('Prometheus scrapes it on this machine; numbers only, no names of objects'),
+        handle: async ({ request, reply }) => {
+          if (!metricsPublic && !isLocal(request)) {
+            throw new AviaryError(
+              'forbidden',
+              'metrics are for programs of this machine; AVIARY_METRICS_PUBLIC=yes opens them to all',
+            );
+          }
           const { type, text } = await metrics.render();
           return reply.type(type).send(text);
         },

@@ -73,7 +73,13 @@ beforeAll(async () => {
     },
   });
   server = createServer((request, response) => app.routing(request, response));
-  const app = createApp({ server, log, trustProxy: false, fallback: { errors, renderError } });
+  const app = createApp({
+    server,
+    log,
+    trustedHops: 0,
+    hosts: ['aviary.test'],
+    fallback: { errors, renderError },
+  });
   await mountSurface(app, surface, log);
   await app.ready();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
@@ -154,7 +160,7 @@ it('ignores an upgrade it does not speak, body included', async () => {
     client.on('close', () => resolve(text));
     client.on('error', reject);
     client.write(
-      `POST /t/echo HTTP/1.1\r\nhost: x\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n` +
+      `POST /t/echo HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: Upgrade, HTTP2-Settings\r\nupgrade: h2c\r\n` +
         `http2-settings: AAMAAABk\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`,
     );
   });

@@ -6,6 +6,7 @@ export { toWireError } from './errors.ts';
 export { type MountedRoute, mountSurface } from './mount.ts';
 export { receiveUpload, type UploadLimits } from './multipart.ts';
 export { mergeDocuments } from './openapi.ts';
+export { hostName, isLocal, isLoopback } from './origin.ts';
 export { BODY_LIMIT, createApp, type ServerOptions } from './server.ts';
 export { createSession, SocketClosed, type SocketMessage, type SocketSession } from './session.ts';
 export * from './surface.ts';

@@ -4,14 +4,17 @@ import type { Server } from 'node:http';
 import { AviaryError, type Logger } from '@aviary/kernel';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import { type ErrorTable, toWireError, type WireError } from './errors.ts';
+import { checkHost } from './origin.ts';
 import { routeUpgrades } from './upgrade.ts';
 
 export interface ServerOptions {
   /** Listens already, or will; gets the app's requests through {@link HttpApp.handle}. */
   server: Server;
   log: Logger;
-  /** Believe X-Forwarded-* of the proxy in front. Off unless one is there. */
-  trustProxy: boolean;
+  /** How many proxies in front are believed what they add to X-Forwarded-For; 0 when there are none. */
+  trustedHops: number;
+  /** Names it answers to besides addresses and localhost; null for all. */
+  hosts: readonly string[] | null;
   /** How requests outside every surface are refused. */
   fallback: { errors: ErrorTable; renderError(error: WireError): unknown };
 }
@@ -29,11 +32,12 @@ const HEADERS = {
 } as const;
 
 /** The app; register surfaces, then `ready()`, then pass requests to `app.routing`. */
-export function createApp({ server, log, trustProxy, fallback }: ServerOptions): FastifyInstance {
+export function createApp({ server, log, trustedHops, hosts, fallback }: ServerOptions): FastifyInstance {
   const app = Fastify({
     serverFactory: () => server,
     logger: false,
-    trustProxy,
+    // counted from our end: believing the whole header would let the client choose its address
+    trustProxy: trustedHops === 0 ? false : (_address: string, hop: number) => hop < trustedHops,
     bodyLimit: BODY_LIMIT,
     routerOptions: { maxParamLength: 1024, caseSensitive: true },
     genReqId: (request) => {
@@ -51,6 +55,7 @@ export function createApp({ server, log, trustProxy, fallback }: ServerOptions):
   app.decorateRequest('actor', null);
   app.addHook('onRequest', async (request, reply) => {
     reply.headers(HEADERS).header('x-request-id', request.id);
+    checkHost(request, hosts);
   });
   app.addHook('onResponse', async (request, reply) => {
     const { method, id, routeOptions } = request;

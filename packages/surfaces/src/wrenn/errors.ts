@@ -8,6 +8,7 @@ export const errors: ErrorTable = {
   rate_limited: { status: 429, code: 'rate_limited' },
   not_found: { status: 404, code: 'not_found' },
   method_not_allowed: { status: 405, code: 'method_not_allowed' },
+  misdirected: { status: 421, code: 'misdirected' },
   upgrade_required: { status: 426, code: 'upgrade_required' },
 
   unauthorized: { status: 401, code: 'unauthorized' },
