@@ -64,7 +64,7 @@ export async function compose({
   ]);
 
   gate.waitFor('the domain');
-  const { id: owner, first } = await instanceId(config.data);
+  const owner = await instanceId(config.data);
   const stream = events.createEvents({ db, clock, log, owner });
   const trail = audit.createAudit({ db, clock, log });
   const journal: identity.Journal<events.NewEvent> = {
@@ -159,5 +159,5 @@ export async function compose({
   local.warmUp(capsules.DEFAULTS.vcpus, capsules.DEFAULTS.memoryMb).catch((error: unknown) => {
     log.warn({ err: error }, 'the default capsule could not be prepared; creating one will say why');
   });
-  return { host: local.description, first, routes };
+  return { host: local.description, first: !(await people.anyAccount()), routes };
 }

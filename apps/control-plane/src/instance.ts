@@ -18,17 +18,15 @@ export async function openDataDir(dataDir: string): Promise<void> {
   }
 }
 
-/** The id that tells this directory's instance from others on the same database; `first` when just made. */
-export async function instanceId(dataDir: string): Promise<{ id: string; first: boolean }> {
+/** The id that tells this directory's instance from others on the same database. */
+export async function instanceId(dataDir: string): Promise<string> {
   const file = join(dataDir, 'instance-id');
-  let first = true;
   try {
     await writeFile(file, randomBytes(8).toString('hex'), { flag: 'wx', mode: 0o600 });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    first = false;
   }
   const id = (await readFile(file, 'utf8')).trim();
-  if (/^[0-9a-f]{16}$/.test(id)) return { id, first };
+  if (/^[0-9a-f]{16}$/.test(id)) return id;
   throw new AviaryError('internal', `${file} does not hold an instance id; restore it or remove it`);
 }

@@ -2,6 +2,7 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -77,6 +78,12 @@ async function attempt(data: string, listen?: string): Promise<{ code: number | 
   return { code, stderr };
 }
 
+/** True once nobody new gets in. */
+const refused = async (url: string) => {
+  const answer = await fetch(url).catch(() => null);
+  return answer === null || answer.status === 503;
+};
+
 it('starts, shows a line that works when pasted, refuses a second one, and ends in order', async () => {
   const data = join(dir, 'data');
   const first = await start(data);
@@ -119,6 +126,9 @@ it('starts, shows a line that works when pasted, refuses a second one, and ends 
       }
     ).processes.length;
   await expect.poll(processes).toBe(1);
+  // twice, as a service manager does that tells the whole group and the process
+  first.child.kill('SIGTERM');
+  await expect.poll(() => refused(`${first.url}/healthz`)).toBe(true);
   first.child.kill('SIGTERM');
   expect(await (await slow).json()).toMatchObject({ exit_code: 0 });
   // and what is idle by then is not waited for: the drain would take 10 s
@@ -150,6 +160,39 @@ it('ends in order when told to while it starts', async () => {
   const [code] = (await once(child, 'exit')) as [number | null];
   expect(code).toBe(0);
   expect(await run('pgrep', ['-f', data]).catch(() => null)).toBe(null);
+});
+
+it('tells how to make the first account until there is one', async () => {
+  const data = join(dir, 'nobody');
+  const first = await start(data);
+  first.child.kill('SIGTERM');
+  expect(await first.exit).toBe(0);
+  const again = await start(data);
+  for (const { stdout } of [first, again]) expect(stdout()).toContain('/v1/auth/signup');
+});
+
+it('does not wait for what is under way at a second Ctrl-C', async () => {
+  const running = await start(join(dir, 'impatient'));
+  const socket = connect(Number(new URL(running.url).port), '127.0.0.1');
+  socket.on('error', () => undefined);
+  // a request that never ends keeps the drain waiting
+  socket.write(
+    'POST /v1/auth/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n',
+  );
+  await once(socket, 'connect');
+  running.child.kill('SIGINT');
+  await expect.poll(() => refused(`${running.url}/healthz`)).toBe(true);
+  // as late as a person's second one
+  await expect
+    .poll(
+      () => {
+        running.child.kill('SIGINT');
+        return running.child.exitCode;
+      },
+      { interval: 100, timeout: 5000 },
+    )
+    .toBe(1);
+  socket.destroy();
 });
 
 it('prints help and settings without starting', async () => {

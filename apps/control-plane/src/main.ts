@@ -10,6 +10,7 @@ import { localUrl } from './listen.ts';
 import { lockDataDir } from './lock.ts';
 import { createLogger } from './logger.ts';
 import { prepareShutdown } from './shutdown.ts';
+import { createSignals, type EndSignal } from './signals.ts';
 
 const HELP = `aviary - a private cloud in one program
 
@@ -44,9 +45,11 @@ async function main(args: readonly string[]): Promise<number | null> {
   try {
     const gate = await openGate(config.listen);
     const shutdown = prepareShutdown(gate, closers, log);
-    const stop = () => {
-      // the second signal is for a person who does not want to wait
-      if (stopping) process.exit(1);
+    const decide = createSignals(systemClock);
+    const stop = (signal: EndSignal) => {
+      const wish = decide(signal);
+      if (wish === 'exit') process.exit(1);
+      if (wish === 'ignore') return;
       stopping = true;
       shutdown(starting).then(
         () => process.exit(0),
@@ -61,7 +64,7 @@ async function main(args: readonly string[]): Promise<number | null> {
       closers,
       openHost: openLocalHost,
     });
-    process.on('SIGTERM', stop).on('SIGINT', stop);
+    process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', stop);
     const { host, first } = await starting;
     if (stopping) return null;
     const url = localUrl(config.listen, gate.port);

@@ -19,7 +19,7 @@ import type { Parts } from './parts.ts';
 import { requireUser } from './parts.ts';
 import { createPasswords } from './passwords.ts';
 import { type IdentityAction, policy } from './policy.ts';
-import { accountById, accountsByEmailPrefix, apiKeysOf, membersOf, teamsOf } from './queries.ts';
+import { accountById, accountsByEmailPrefix, anyAccount, apiKeysOf, membersOf, teamsOf } from './queries.ts';
 import { createSealer, masterKey } from './secrets.ts';
 import { publicAccount } from './session.ts';
 import { createSigningKeys } from './signing-keys.ts';
@@ -77,6 +77,7 @@ export async function createIdentity(deps: IdentityDeps): Promise<Identity> {
   return {
     authenticate: door.authenticate,
     signup: (actor, input) => command('account.signup', actor, null, () => signup(parts, actor, input)),
+    anyAccount: () => anyAccount(db.kysely),
     login: (actor, input) => command('account.login', actor, null, () => login(parts, actor, input)),
     switchTeam: (actor, input) =>
       command('session.switch_team', actor, input.teamId, () => switchTeam(parts, actor, input)),

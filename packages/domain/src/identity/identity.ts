@@ -44,6 +44,8 @@ export interface Identity {
     actor: Actor,
     input: { email: string; password: string; name: string; username?: string },
   ): Promise<Session>;
+  /** False until somebody has signed up: whoever does so first administers the installation. */
+  anyAccount(): Promise<boolean>;
   /** `login` is an e-mail address or a user name. Errors: invalid_credentials, rate_limited. */
   login(actor: Actor, input: { login: string; password: string }): Promise<Session>;
   /** Errors: not_found (no such team), forbidden (not a member). */
