@@ -1,4 +1,5 @@
 import { readdirSync } from 'node:fs';
+import { Agent, request } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import multipart from '@fastify/multipart';
@@ -133,4 +134,26 @@ it('ends the write when the client breaks off', async () => {
   );
   await expect.poll(() => failed.length).toBe(1);
   expect(written).toEqual([]);
+});
+
+it('leaves a kept-alive connection usable after a refusal in the middle of a body', async () => {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const head =
+    '--b\r\ncontent-disposition: form-data; name="path"\r\n\r\n/a\r\n--b\r\n' +
+    'content-disposition: form-data; name="file"; filename="f"\r\n\r\n';
+  const send = (size: number) =>
+    new Promise((resolve, reject) => {
+      const headers = { 'content-type': 'multipart/form-data; boundary=b', 'transfer-encoding': 'chunked' };
+      const sending = request({ port, host: '127.0.0.1', method: 'POST', agent, headers });
+      sending.on('error', reject).on('response', (response) => {
+        response.resume().on('end', () => resolve(response.statusCode));
+      });
+      sending.write(head);
+      sending.write(Buffer.alloc(size));
+      sending.end('\r\n--b--\r\n');
+    });
+  expect([await send(5_000_000), await send(10), await send(5_000_000), await send(10)]).toEqual([
+    413, 204, 413, 204,
+  ]);
+  agent.destroy();
 });

@@ -64,6 +64,11 @@ export async function receiveUpload<T>(
     if (written !== null) return written.result;
     if (spooled === null) throw invalidField('file', 'is required');
     return await write(path, createReadStream(spooled.file));
+  } catch (error) {
+    // nobody reads the rest, and a connection that is kept alive would wait for that for ever
+    request.raw.unpipe();
+    request.raw.resume();
+    throw error;
   } finally {
     if (spooled !== null) await rm(spooled.dir, { recursive: true, force: true });
   }
