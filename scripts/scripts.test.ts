@@ -1,6 +1,8 @@
 /** The front door's own logic: counting, selection, and how start becomes its child. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { satisfies } from 'semver';
 import { expect, test } from 'vitest';
 import { CHECKS, select } from './lib/areas.mjs';
 import { nodeTooOld } from './lib/node.mjs';
@@ -84,3 +86,16 @@ test.each(['SIGTERM', 'SIGINT'] as const)(
     expect(await ended).toEqual([3, null]);
   },
 );
+
+test('every package runs on the oldest Node we promise', () => {
+  const { engines } = JSON.parse(readFileSync('package.json', 'utf8')) as { engines: { node: string } };
+  const oldest = `${engines.node.replace('>=', '')}.0`;
+  expect(nodeTooOld(`v${oldest}`)).toBeUndefined();
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { version?: string; engines?: { node?: string } }>;
+  };
+  const named = Object.entries(packages).filter(([, { engines: of }]) => of?.node !== undefined);
+  expect(named.length).toBeGreaterThan(50);
+  const wrong = named.filter(([, { engines: of }]) => !satisfies(oldest, of!.node!));
+  expect(wrong.map(([path, { version, engines: of }]) => `${path} ${version}: ${of?.node}`)).toEqual([]);
+});
