@@ -150,6 +150,20 @@ function expected<T>(status: number, wanted: number, body: T): T {
   return body;
 }
 
+const BOUNDARY = 'aviary-0d1f6b1c';
+
+/** A form with `path` and `file` (RFC 7578), byte for byte: FormData would change line ends in names. */
+function uploadOf(path: string, content: string | Uint8Array): Uint8Array<ArrayBuffer> {
+  const part = (fields: string) => `--${BOUNDARY}\r\ncontent-disposition: form-data; ${fields}\r\n\r\n`;
+  return new Uint8Array(
+    Buffer.concat([
+      Buffer.from(`${part('name="path"')}${path}\r\n${part('name="file"; filename="f"')}`),
+      typeof content === 'string' ? Buffer.from(content) : content,
+      Buffer.from(`\r\n--${BOUNDARY}--\r\n`),
+    ]),
+  );
+}
+
 function box(api: Api, id: string): Box {
   const path = `/v1/capsules/${id}`;
   const self: Box = {
@@ -182,12 +196,12 @@ function box(api: Api, id: string): Box {
     pause: () => api.post(`${path}/pause`),
     resume: () => api.post(`${path}/resume`),
     destroy: () => api.delete(path),
-    write: (to, content, route = 'write') => {
-      const form = new FormData();
-      form.append('path', to);
-      form.append('file', new Blob([typeof content === 'string' ? content : new Uint8Array(content)]), 'f');
-      return api.raw(`${path}/files/${route}`, { method: 'POST', body: form });
-    },
+    write: (to, content, route = 'write') =>
+      api.raw(`${path}/files/${route}`, {
+        method: 'POST',
+        headers: { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` },
+        body: uploadOf(to, content),
+      }),
     readFile: async (from, route = 'read') => {
       const response = await api.raw(`${path}/files/${route}`, {
         method: 'POST',

@@ -23,6 +23,8 @@ export interface Product {
   stderr(): string;
   /** The first account's team, by API key. */
   readonly api: Api;
+  /** That team's API key. */
+  readonly key: string;
   /** Another account with a team of its own. */
   stranger(): Promise<Api>;
   /** SIGTERM; rejects unless it exits with 0. */
@@ -62,13 +64,14 @@ export async function startProduct(env: Readonly<Record<string, string>> = {}): 
     if (session.status !== 201) throw new Error(`signup: ${session.status} ${JSON.stringify(session.body)}`);
     const as = { authorization: `Bearer ${session.body.token}` };
     const key = await createApi(url, as).post<{ key: string }>('/v1/api-keys', { name: 'system test' });
-    return createApi(url, { 'x-api-key': key.body.key });
+    return key.body.key;
   };
   const stop = async () => {
     const code = await end('SIGTERM');
     if (code !== 0) throw new Error(`it ended with ${code} on SIGTERM: ${running.stderr()}`);
   };
-  const api = await newAccount();
+  const key = await newAccount();
+  const api = createApi(url, { 'x-api-key': key });
   const product: Product = {
     data,
     get url() {
@@ -79,7 +82,8 @@ export async function startProduct(env: Readonly<Record<string, string>> = {}): 
     },
     stderr: () => running.stderr(),
     api,
-    stranger: newAccount,
+    key,
+    stranger: async () => createApi(url, { 'x-api-key': await newAccount() }),
     stop,
     kill: async () => {
       await end('SIGKILL');
