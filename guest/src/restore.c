@@ -21,8 +21,9 @@
 
 #define EXT4_RESIZE _IOW('f', 16, uint64_t)
 #define ENTROPY_MAX 512
+#define HOSTS_MAX 8192
 
-static int random_fd = -1, boot_id_fd = -1, machine_id_fd = -1;
+static int random_fd = -1, boot_id_fd = -1, machine_id_fd = -1, hosts_fd = -1, hostname_fd = -1;
 
 struct failure {
   const char *stage;
@@ -71,6 +72,15 @@ void restore_prepare(void) {
   random_fd = open("/dev/urandom", O_RDWR | O_CLOEXEC);
   boot_id_fd = bind_over("/run/aviary/boot_id", "/proc/sys/kernel/random/boot_id", 0444);
   machine_id_fd = bind_over("/run/aviary/machine-id", "/etc/machine-id", 0444);
+  /* On tmpfs, because the first write to a disk file is a long way through the kernel for a fresh clone. */
+  char original[HOSTS_MAX] = "127.0.0.1 localhost\n";
+  int fd = open("/etc/hosts", O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  ssize_t n = fd < 0 ? -1 : read(fd, original, sizeof original - 1);
+  if (fd >= 0) close(fd);
+  if (n > 0) original[n] = 0;
+  hosts_fd = bind_over("/run/aviary/hosts", "/etc/hosts", 0644);
+  put_file(hosts_fd, original);
+  hostname_fd = bind_over("/run/aviary/hostname", "/etc/hostname", 0644);
   uuid(id);
   put_file(boot_id_fd, id);
 }
@@ -91,13 +101,9 @@ static bool seed(const struct field *f) {
 
 /* The 127.0.1.1 line of /etc/hosts (Debian's place for the machine's own name) follows the host name. */
 static bool hosts(const char *name) {
-  int fd = open("/etc/hosts", O_RDWR | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0644);
-  char in[8192], out[8600];
-  ssize_t n = fd < 0 ? -1 : read(fd, in, sizeof in - 1);
-  if (n < 0 || n == sizeof in - 1) { /* a file this long is the user's own business */
-    if (fd >= 0) close(fd);
-    return n > 0;
-  }
+  char in[HOSTS_MAX], out[HOSTS_MAX + 128];
+  ssize_t n = pread(hosts_fd, in, sizeof in - 1, 0);
+  if (n < 0 || n == sizeof in - 1) return n > 0; /* a file this long is the user's own business */
   in[n] = 0;
   char *to = out;
   for (char *line = in; *line;) {
@@ -109,9 +115,7 @@ static bool hosts(const char *name) {
     line = *end ? end + 1 : end;
   }
   sprintf(to, "127.0.1.1 %s\n", name);
-  bool ok = put_file(fd, out);
-  close(fd);
-  return ok;
+  return put_file(hosts_fd, out);
 }
 
 static bool grow(void) {
@@ -144,7 +148,7 @@ static void system_identity(const uint8_t *data, size_t size, struct failure *fa
     check(failed, "hostname", sethostname(name, strlen(name)) == 0);
     check(failed, "/etc/hosts", hosts(name));
     strcat(name, "\n");
-    check(failed, "/etc/hostname", put_path("/etc/hostname", name));
+    check(failed, "/etc/hostname", put_file(hostname_fd, name));
   }
   if (field_find(data, size, F_MACHINE_ID, &f) && f.length == 32) {
     char id[34];

@@ -42,6 +42,8 @@ export interface ConnectOptions {
   timeoutMs?: number;
   /** Sent right behind the greeting, so that a fresh clone costs one round trip; done when this resolves. */
   identity?: GuestIdentity;
+  /** Its state was saved while it was quiet (see `quiesce`) and nobody spoke to it since; default false. */
+  clean?: boolean;
 }
 
 /** Connects to a guest that boots, runs, or was just cloned. Errors: timeout, capsule_lost. */

@@ -3,7 +3,7 @@
  * Inside the driver only. Sources: Linux admin-guide/cgroup-v1 and cgroup-v2.
  */
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '@aviary/kernel';
 
@@ -20,7 +20,7 @@ export interface Cgroups {
   readonly missing: string;
   /** Makes the group; the files to write a pid to in order to enter it. */
   create(name: string, limits: CgroupLimits): Promise<string[]>;
-  /** Removes the group once its processes have ended; unknown names are fine. */
+  /** Ends what still runs in the group and removes it; unknown names are fine. */
   remove(name: string): Promise<void>;
   /** Names of the groups that exist. */
   list(): Promise<string[]>;
@@ -90,7 +90,10 @@ function filesV1({ memoryMb, cpus, processes }: CgroupLimits): LimitFile[] {
   ];
 }
 
-/** A group can be removed only a moment after its last process was reaped. */
+/**
+ * A group can be removed only a moment after its last process was reaped. One that was started just before we
+ * were killed is known by its group alone, and would otherwise keep it for ever.
+ */
 async function removeWhenEmpty(dir: string): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -98,8 +101,21 @@ async function removeWhenEmpty(dir: string): Promise<void> {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT') return;
-      if (code !== 'EBUSY' || attempt >= 100) throw error;
+      if (code !== 'EBUSY' || attempt >= 200) throw error;
+      await endProcesses(dir);
       await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+}
+
+async function endProcesses(dir: string): Promise<void> {
+  const text = await readFile(join(dir, 'cgroup.procs'), 'utf8');
+  // 0 is a process outside our own pid namespace
+  for (const pid of text.split('\n').map(Number).filter(Boolean)) {
+    try {
+      process.kill(pid, 'SIGKILL');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
     }
   }
 }

@@ -22,6 +22,16 @@ export interface LiveMachine {
   qmp: Qmp;
   /** Absent until somebody needs the inside, and when it broke; see {@link linkGuest}. */
   link: Promise<GuestLink> | null;
+  /** Its state was saved while its agent was quiet. */
+  clean: boolean;
+}
+
+/** What a pause or fork saved. */
+export interface SavedState {
+  pages: string;
+  devices: string;
+  /** The agent was quiet meanwhile; otherwise the next link has to find the start of a message. */
+  clean: boolean;
 }
 
 export interface CloneOrder {
@@ -30,7 +40,7 @@ export interface CloneOrder {
   template: BootedTemplate;
   paths: CapsulePaths;
   /** Memory and devices of a pause or fork; the template's own when null. */
-  state: { pages: string; devices: string } | null;
+  state: SavedState | null;
 }
 
 /** Makes the directory of a new capsule with its disk. */
@@ -71,14 +81,17 @@ export async function startClone(context: DriverContext, order: CloneOrder): Pro
     revert.push('qmp', () => qmp.close());
     if (state) await loadPages(hostTool, started.pid, template.paths.mem, state.pages);
     await loadDevices(qmp);
-    return { started, qmp, link: null };
+    return { started, qmp, link: null, clean: state?.clean ?? true };
   } catch (error) {
     await revert.run();
     throw error;
   }
 }
 
-/** The connection to the agent of a machine, made on first use; `identity` goes with the first message. */
+/**
+ * The connection to the agent of a machine, made on first use. `identity` is for a machine that has just been
+ * loaded: it goes with the first message, and nobody has spoken to this copy before.
+ */
 export function linkGuest(
   machine: LiveMachine,
   paths: CapsulePaths,
@@ -90,7 +103,7 @@ export function linkGuest(
       ctlPath: paths.ctl,
       bulkPath: paths.bulk,
       log,
-      ...(identity && { identity }),
+      ...(identity && { identity, clean: machine.clean }),
     });
     machine.link = link;
     const forget = () => {

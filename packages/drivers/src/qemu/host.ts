@@ -11,6 +11,7 @@ import {
   type LiveMachine,
   linkGuest,
   prepareDirectory,
+  type SavedState,
   startClone,
   unlinkGuest,
 } from './clone.ts';
@@ -18,7 +19,7 @@ import type { DriverContext } from './context.ts';
 import { createOverlay, flatten } from './disk.ts';
 import { type Entry, inTurn, newEntry, onHost, reasonOfDeath, runningMachine } from './entries.ts';
 import { identityOf } from './identity.ts';
-import { capsulePaths, discard, syncPath, templatePaths, writeJson } from './layout.ts';
+import { capsulePaths, discard, readJson, syncPath, templatePaths, writeJson } from './layout.ts';
 import { applyPages } from './migration.ts';
 import type { Pool } from './pool.ts';
 import type { PauseRecord, TemplateRecord } from './records.ts';
@@ -126,7 +127,7 @@ export function createCapsules(
   const fromClone = async (
     spec: CapsuleSpec,
     template: BootedTemplate,
-    fork?: { pages: string; devices: string; disk: string },
+    fork?: SavedState & { disk: string },
   ): Promise<Entry> => {
     const uid = uids.take();
     const entry = entryFor(spec, template, uid, `c-${randomHex(8)}`);
@@ -165,10 +166,11 @@ export function createCapsules(
     const { paths, record } = entry;
     await rm(paths.pause, { recursive: true, force: true });
     await mkdir(paths.pause, { mode: 0o700 });
-    await freeze(context, entry, machine);
+    const clean = await freeze(context, entry, machine);
     try {
       await saveState(context, entry, machine, templateOf(entry), paths.pause);
-      const done: PauseRecord = { pausedAt: context.now().toISOString(), qemuVersion: context.qemuVersion };
+      const { qemuVersion } = context;
+      const done: PauseRecord = { pausedAt: context.now().toISOString(), qemuVersion, clean };
       await writeJson(paths.pauseJson, done, true);
     } catch (error) {
       await rm(paths.pause, { recursive: true, force: true });
@@ -190,6 +192,7 @@ export function createCapsules(
     }
     const { paths, record } = entry;
     const template = templateOf(entry);
+    const saved = await readJson<PauseRecord>(paths.pauseJson);
     record.generation++;
     await writeJson(paths.json, record, false);
     const machine = await startClone(context, {
@@ -197,7 +200,7 @@ export function createCapsules(
       uid: record.uid,
       template,
       paths,
-      state: { pages: paths.pages, devices: paths.devices },
+      state: { pages: paths.pages, devices: paths.devices, clean: saved?.clean ?? false },
     });
     // From here on the guest may write to its disk, so the saved memory must never be loaded again.
     await rm(paths.pauseJson);
@@ -231,7 +234,12 @@ export function createCapsules(
     const source = templateOf(entry);
     const building = await templates.scratch();
     try {
-      await capture(context, entry, source, building);
+      if (!(await capture(context, entry, source, building))) {
+        throw new AviaryError(
+          'timeout',
+          `capsule ${entry.record.spec.id} does not answer; its state cannot be a template`,
+        );
+      }
       const inside = templatePaths(building);
       await applyPages(hostTool, source.paths.mem, join(building, 'pages'), inside.mem);
       await rm(join(building, 'pages'));
@@ -267,10 +275,10 @@ export function createCapsules(
     await mkdir(dir, { mode: 0o700 });
     const state = { pages: join(dir, 'pages'), devices: join(dir, 'devices'), disk: join(dir, 'disk.qcow2') };
     try {
-      await capture(context, entry, template, dir);
+      const clean = await capture(context, entry, template, dir);
       const { envs, user } = entry.record.spec;
       const made = await Promise.allSettled(
-        children.map((spec) => fromClone({ ...spec, envs, user }, template, state)),
+        children.map((spec) => fromClone({ ...spec, envs, user }, template, { ...state, clean })),
       );
       const failed = made.find((result) => result.status === 'rejected');
       if (failed) {

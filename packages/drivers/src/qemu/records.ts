@@ -25,6 +25,8 @@ export interface RunRecord {
 export interface PauseRecord {
   pausedAt: string;
   qemuVersion: string;
+  /** The agent was quiet when it was stopped. */
+  clean: boolean;
 }
 
 /** template.json: what a template directory is. */

@@ -94,7 +94,7 @@ async function recoverOne(context: DriverContext, record: CapsuleRecord): Promis
       ...entry,
       state: 'running',
       reason: null,
-      machine: { started: { pid, startTime }, qmp, link: null },
+      machine: { started: { pid, startTime }, qmp, link: null, clean: false },
     };
   } catch (error) {
     log.warn({ err: error, id: record.spec.id }, 'a running capsule did not answer and was ended');

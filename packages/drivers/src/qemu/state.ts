@@ -17,23 +17,25 @@ const PATIENCE_MS = 2_000;
 
 /**
  * Stops a machine: first its processes, so that a copy of it does nothing before it has entropy, clock and
- * names of its own; then the machine, between two messages of its agent.
+ * names of its own; then the machine, between two messages of its agent. False when that did not answer.
  */
-export async function freeze(context: DriverContext, entry: Entry, machine: LiveMachine): Promise<void> {
-  const quiet = linkGuest(machine, entry.paths, context.log).then((link) => link.quiesce({ freeze: true }));
-  const patience = new AbortController();
-  const late = sleep(PATIENCE_MS, patience.signal).then(() => {
-    context.log.warn(
-      { id: entry.record.spec.id },
-      'the agent did not answer; the machine is stopped as it is',
-    );
+export async function freeze(context: DriverContext, entry: Entry, machine: LiveMachine): Promise<boolean> {
+  const quiet = linkGuest(machine, entry.paths, context.log).then(async (link) => {
+    await link.quiesce({ freeze: true });
+    return true;
   });
+  const patience = new AbortController();
+  const late = sleep(PATIENCE_MS, patience.signal).then(() => false);
+  let clean: boolean;
   try {
-    await Promise.race([quiet, late]);
+    clean = await Promise.race([quiet, late]);
   } finally {
     patience.abort();
   }
+  if (!clean)
+    context.log.warn({ id: entry.record.spec.id }, 'the agent did not answer; it is stopped as it is');
   await machine.qmp.execute('stop');
+  return clean;
 }
 
 /** Lets a frozen machine go on. */
@@ -59,18 +61,19 @@ export async function saveState(
   await syncPath(devices);
 }
 
-/** Memory, devices and disk of a running capsule into `dir`; it stops only meanwhile. */
+/** Memory, devices and disk of a running capsule into `dir`; it stops only meanwhile. True when it was quiet. */
 export async function capture(
   context: DriverContext,
   entry: Entry,
   template: BootedTemplate,
   dir: string,
-): Promise<void> {
+): Promise<boolean> {
   const machine = runningMachine(entry);
-  await freeze(context, entry, machine);
+  const clean = await freeze(context, entry, machine);
   try {
     await saveState(context, entry, machine, template, dir);
     await cloneFile(entry.paths.disk, join(dir, 'disk.qcow2'));
+    return clean;
   } finally {
     await thaw(context, entry, machine);
   }
