@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createTestDatabase } from '@aviary/db/testing';
+import type { CredentialLimits } from '@aviary/domain/identity';
 import { createMockHost, type MockHost } from '@aviary/drivers/mock';
 import { createRevert, type Logger, silentLogger, systemClock } from '@aviary/kernel';
 import type { MountedRoute } from '@aviary/surfaces/kit';
@@ -24,7 +25,12 @@ const PLENTY = { max: 100_000, windowSec: 60 };
 
 /** Starts it. `memoryMb` is what the host has for capsules, `env` more settings. */
 export async function startInstance(
-  options: { memoryMb?: number; env?: Record<string, string> } = {},
+  options: {
+    memoryMb?: number;
+    env?: Record<string, string>;
+    /** Failed attempts allowed; without, as good as any number. */
+    limits?: Partial<CredentialLimits>;
+  } = {},
 ): Promise<Instance> {
   const data = mkdtempSync(join(tmpdir(), 'aviary-contract-'));
   const database = await createTestDatabase([]);
@@ -62,7 +68,13 @@ export async function startInstance(
       warmUp: async () => undefined,
       close: () => host.close(),
     }),
-    limits: { loginPerAccountAndIp: PLENTY, loginPerIp: PLENTY, tokenPerIp: PLENTY, signupPerIp: PLENTY },
+    limits: options.limits ?? {
+      loginPerAccountAndIp: PLENTY,
+      loginPerIp: PLENTY,
+      tokenPerIp: PLENTY,
+      signupPerIp: PLENTY,
+      lookupPerAccount: PLENTY,
+    },
   });
   return { url: `http://127.0.0.1:${gate.port}`, host, routes, bugs, stop };
 }

@@ -150,7 +150,8 @@ export async function compose({
     renderError,
     renderSocketError,
   });
-  for (const surface of [operational, wrenn]) routes.push(...(await mountSurface(app, surface, log)));
+  for (const surface of [operational, wrenn])
+    routes.push(...(await mountSurface(app, surface, { log, clock })));
   document = mergeDocuments(OPERATIONAL_DOCUMENT, [wrenn], routes);
   await app.ready();
   gate.open(app.routing);

@@ -1,7 +1,7 @@
 /** Refusals go to the log too, but nobody may fill the disk with them: bounded per actor or address. Inside the area. */
 import type { Database } from '@aviary/db';
 import { type Clock, isAviaryError, type Logger } from '@aviary/kernel';
-import { type AuditEntry, actorIp, actorRef, createLimiter } from '../identity/index.ts';
+import { type AuditEntry, actorIp, actorRef, addressKey, createLimiter } from '../identity/index.ts';
 import { insertEntry } from './store.ts';
 
 export function createRefusals(deps: { db: Database; clock: Clock; log: Logger; perMinute: number }) {
@@ -12,7 +12,7 @@ export function createRefusals(deps: { db: Database; clock: Clock; log: Logger; 
   /** Never rejects: the refusal itself is what the caller answers. */
   return async (entry: AuditEntry): Promise<void> => {
     const { type, id } = actorRef(entry.actor);
-    const who = id === '' ? `${type} ${actorIp(entry.actor) ?? ''}` : `${type} ${id}`;
+    const who = id === '' ? `${type} ${addressKey(actorIp(entry.actor))}` : `${type} ${id}`;
     try {
       limiter.count(who);
       const more = dropped.get(who);

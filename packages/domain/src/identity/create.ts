@@ -41,6 +41,7 @@ export async function createIdentity(deps: IdentityDeps): Promise<Identity> {
     loginPerIp: createLimiter(limits.loginPerIp, clock),
     tokenPerIp: createLimiter(limits.tokenPerIp, clock),
     signupPerIp: createLimiter(limits.signupPerIp, clock),
+    lookupPerAccount: createLimiter(limits.lookupPerAccount, clock),
   };
   const use = createKeyUse({ db, clock, log });
   const door = createAuthenticator({ db, clock, tokens, limiters }, use.touch);
@@ -90,9 +91,11 @@ export async function createIdentity(deps: IdentityDeps): Promise<Identity> {
         return publicAccount(account);
       }),
     searchUsers: (actor, input) =>
-      command('account.search', actor, null, async () =>
-        accountsByEmailPrefix(db.kysely, parseEmailPrefix(input.prefix)),
-      ),
+      command('account.search', actor, null, async () => {
+        const prefix = parseEmailPrefix(input.prefix);
+        limiters.lookupPerAccount.count(requireUser(actor).accountId);
+        return accountsByEmailPrefix(db.kysely, prefix);
+      }),
 
     createApiKey: (actor, input) =>
       command('apikey.create', actor, null, () => createApiKey(parts, actor, input)),

@@ -54,7 +54,7 @@ export interface Identity {
   changePassword(actor: Actor, input: { currentPassword: string; newPassword: string }): Promise<Session>;
   /** The signed-in account. Errors: unauthorized. */
   getAccount(actor: Actor): Promise<Account>;
-  /** Up to 10 accounts whose e-mail starts with `prefix`, which must contain `@` (invalid_request). */
+  /** Up to 10 accounts whose e-mail starts with `prefix`, which must contain `@`. Errors: invalid_request, rate_limited. */
   searchUsers(actor: Actor, input: { prefix: string }): Promise<{ accountId: string; email: string }[]>;
 
   /** Default name `Unnamed API Key`. */
@@ -74,7 +74,7 @@ export interface Identity {
   /** Owner only. The team's keys and sessions stop working; `team.deleted` tells the other areas to clean up. */
   deleteTeam(actor: Actor, input: { teamId: string }): Promise<void>;
   listMembers(actor: Actor, input: { teamId: string }): Promise<TeamMember[]>;
-  /** Errors: not_found (no account with that e-mail), already_member. */
+  /** Errors: not_found (no account with that e-mail), already_member, rate_limited. */
   addMember(actor: Actor, input: { teamId: string; email: string }): Promise<TeamMember>;
   /** Errors: not_found (not a member), forbidden (target is the owner), invalid_request (role). */
   setMemberRole(actor: Actor, input: { teamId: string; accountId: string; role: string }): Promise<void>;

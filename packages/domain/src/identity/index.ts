@@ -8,7 +8,7 @@ export * from './actor.ts';
 export { createIdentity } from './create.ts';
 export type { Identity, IdentityDeps } from './identity.ts';
 export type { AuditEntry, EventOf, Journal, JournalValue } from './journal.ts';
-export { type CredentialLimits, createLimiter, type Limit, type Limiter } from './limits.ts';
+export { addressKey, type CredentialLimits, createLimiter, type Limit, type Limiter } from './limits.ts';
 export { migrations } from './migrations.ts';
 export * from './model.ts';
 export * from './policy-kit.ts';

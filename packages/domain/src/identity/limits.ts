@@ -9,7 +9,7 @@ export interface Limit {
   windowSec: number;
 }
 
-/** Failed attempts allowed per window before `rate_limited`. Windows in seconds. */
+/** Failed attempts (or uses, where it says so) allowed per window before `rate_limited`. Windows in seconds. */
 export interface CredentialLimits {
   /** Failed logins per account and address. Default 10 per 300 s. */
   loginPerAccountAndIp: Limit;
@@ -19,6 +19,8 @@ export interface CredentialLimits {
   tokenPerIp: Limit;
   /** Signups (all, not only failed ones) per address. Default 20 per 3600 s. */
   signupPerIp: Limit;
+  /** Searches for people, and additions to a team, per account: both say who exists. Default 60 per 60 s. */
+  lookupPerAccount: Limit;
 }
 
 export const DEFAULT_LIMITS: CredentialLimits = {
@@ -26,6 +28,7 @@ export const DEFAULT_LIMITS: CredentialLimits = {
   loginPerIp: { max: 50, windowSec: 300 },
   tokenPerIp: { max: 100, windowSec: 60 },
   signupPerIp: { max: 20, windowSec: 3600 },
+  lookupPerAccount: { max: 60, windowSec: 60 },
 };
 
 export interface Limiter {

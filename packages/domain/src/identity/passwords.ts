@@ -1,4 +1,5 @@
 /** Password hashes: Argon2id with the parameters of OWASP's Password Storage Cheat Sheet (19 MiB, 2 passes). */
+import { AviaryError } from '@aviary/kernel';
 import { hash, verify } from '@node-rs/argon2';
 
 const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
@@ -6,6 +7,10 @@ const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 /** Hashes at once; more would take all of libuv's threads from files and DNS. */
 const WIDTH = 2;
 
+/** Hashes that wait; at some 50 a second more would answer when nobody listens any more. */
+export const MAX_WAITING = 200;
+
+/** Errors: rate_limited when too many hashes are asked for at once, by everybody together. */
 export interface Passwords {
   hash(password: string): Promise<string>;
   /** Takes as long for an unknown account (null) as for a known one. */
@@ -17,6 +22,11 @@ export async function createPasswords(): Promise<Passwords> {
   let running = 0;
   const waiting: (() => void)[] = [];
   const limited = async <T>(work: () => Promise<T>): Promise<T> => {
+    if (waiting.length >= MAX_WAITING) {
+      throw new AviaryError('rate_limited', 'too many passwords are being checked: try again in 5 s', {
+        details: { retryAfterSec: 5 },
+      });
+    }
     if (running >= WIDTH) await new Promise<void>((resolve) => waiting.push(resolve));
     else running += 1;
     try {

@@ -1,14 +1,28 @@
 /** The kit over real sockets: bodies, errors, methods, upgrades, flow control. */
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect } from 'node:net';
-import { AviaryError, type Logger, silentLogger } from '@aviary/kernel';
+import { AviaryError, type Logger, systemClock } from '@aviary/kernel';
+import { createFakeClock } from '@aviary/kernel/testing';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import WebSocket from 'ws';
 import { errors, renderError, renderSocketError } from '../wrenn/errors.ts';
 import { createApp, defineSurface, http, mountSurface, type OpenApiDocument, socket } from './index.ts';
 
 const logged: object[] = [];
-const log: Logger = { ...silentLogger, error: (fields) => logged.push(fields), child: () => log };
+const clock = createFakeClock();
+const lines: { level: string; message: string; fields: Record<string, unknown> }[] = [];
+const line = (level: string) => (fields: object, message: string) =>
+  lines.push({ level, message, fields: { ...fields } });
+const log: Logger = {
+  debug: line('debug'),
+  info: line('info'),
+  warn: line('warn'),
+  error: (fields, message) => {
+    line('error')(fields, message);
+    logged.push(fields);
+  },
+  child: () => log,
+};
 const anyone = { who: 'anyone', because: 'a test' } as const;
 const operation = (operationId: string, extra: object = {}) => ({
   operationId,
@@ -59,6 +73,10 @@ beforeAll(async () => {
         access: anyone,
         handle: async ({ params }) => {
           if (params['how'] === 'bug') throw new Error('the secret is 42');
+          if (params['how'] === 'slow') {
+            await systemClock.sleep(1100);
+            return {};
+          }
           throw new AviaryError('rate_limited', 'slow down', { details: { retryAfterSec: 6.2 } });
         },
       }),
@@ -77,10 +95,11 @@ beforeAll(async () => {
     server,
     log,
     trustedHops: 0,
+    slowMs: 1000,
     hosts: ['aviary.test'],
     fallback: { errors, renderError },
   });
-  await mountSurface(app, surface, log);
+  await mountSurface(app, surface, { log, clock });
   await app.ready();
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   port = (server.address() as AddressInfo).port;
@@ -194,4 +213,33 @@ it('stops sending to a client that does not read, and loses nothing', async () =
   client.resume();
   await ended;
   expect(received).toBe(FLOOD);
+});
+
+it('logs a line per request at debug only, with its id; failures of ours are errors', async () => {
+  lines.length = 0;
+  for (const path of ['/t/echo', '/t/nothing', '/t/fail/limit', '/t/fail/bug']) await get(path);
+  await expect.poll(() => lines.filter(({ message }) => message === 'request').length).toBe(4);
+  expect(lines.filter(({ message }) => message === 'request').map(({ level }) => level)).toEqual(
+    Array(4).fill('debug'),
+  );
+  for (const { fields } of lines) expect(fields['requestId']).toMatch(/^[0-9a-f]{16}$/);
+  expect(lines.filter(({ level }) => level !== 'debug')).toEqual([
+    {
+      level: 'error',
+      message: 'request failed',
+      fields: { err: expect.any(Error), requestId: expect.any(String), route: '/t/fail/:how' },
+    },
+  ]);
+});
+
+it('logs what took long at info', async () => {
+  lines.length = 0;
+  await get('/t/fail/slow');
+  await expect
+    .poll(() => lines)
+    .toContainEqual({
+      level: 'info',
+      message: 'slow request',
+      fields: expect.objectContaining({ route: '/t/fail/:how', status: 200, requestId: expect.any(String) }),
+    });
 });

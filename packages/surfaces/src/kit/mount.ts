@@ -1,6 +1,7 @@
 /** Puts a declared surface on a Fastify app: credentials, checks, rendering, for every operation alike. */
+import type { IncomingMessage } from 'node:http';
 import type { Actor } from '@aviary/domain/identity';
-import { AviaryError, type Logger } from '@aviary/kernel';
+import { AviaryError, type Clock, type Logger } from '@aviary/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { admit } from './access.ts';
 import { type LocatedOperation, operationsOf } from './contract.ts';
@@ -11,8 +12,15 @@ import { runSocket } from './socket-route.ts';
 import type { Operation, Surface } from './surface.ts';
 import { createValidator, type RequestChecks } from './validate.ts';
 
-/** A body of which nothing arrives for this long is given up, and its connection with it. ms */
-const BODY_IDLE_MS = 120_000;
+export interface MountOptions {
+  log: Logger;
+  clock: Clock;
+  /** A body of which nothing arrives for this long is given up, and its connection with it. ms; default 120 s */
+  bodyIdleMs?: number;
+}
+
+/** Where no credential is needed the whole body must be here by then: dripping holds nothing for free. ms */
+export const OPEN_BODY_MS = 30_000;
 
 declare module 'fastify' {
   interface FastifyRequest {
@@ -32,8 +40,9 @@ export interface MountedRoute {
 export async function mountSurface(
   app: FastifyInstance,
   surface: Surface,
-  log: Logger,
+  options: MountOptions,
 ): Promise<MountedRoute[]> {
+  const { log } = options;
   const located = new Map(operationsOf(surface.document).map((o) => [o.id, o]));
   const checksOf = createValidator(surface.document);
   const mounted: MountedRoute[] = [];
@@ -44,7 +53,7 @@ export async function mountSurface(
     for (const [id, declared] of Object.entries(surface.operations)) {
       const operation = located.get(id);
       if (operation === undefined) throw new Error(`${surface.name}: the contract has no operation ${id}`);
-      mountOperation(scope, surface, operation, checksOf(operation), declared, log);
+      mountOperation(scope, surface, operation, checksOf(operation), declared, options);
       mounted.push({ surface: surface.name, located: operation, declared });
     }
     if (surface.prefix !== null) refuseUnknown(scope, surface.prefix, mounted);
@@ -58,7 +67,7 @@ function mountOperation(
   { method, path, operation }: LocatedOperation,
   checks: RequestChecks,
   declared: Operation,
-  log: Logger,
+  { log, clock, bodyIdleMs = 120_000 }: MountOptions,
 ): void {
   const status = Number(Object.keys(operation.responses).find((s) => s.startsWith('2')) ?? 200);
   scope.route({
@@ -70,7 +79,10 @@ function mountOperation(
     exposeHeadRoute: declared.kind === 'http' && method === 'get',
     config: { bodyType: checks.bodyType },
     onRequest: async (request) => {
-      if (declared.kind === 'http' && method !== 'get') request.raw.setTimeout(BODY_IDLE_MS);
+      if (declared.kind === 'http' && method !== 'get') {
+        request.raw.setTimeout(bodyIdleMs);
+        if (declared.access.who === 'anyone') hurry(request.raw, clock);
+      }
       request.actor = await surface.auth.fromRequest(request, declared.access);
       if (declared.kind === 'http' || request.actor.kind !== 'nobody') admit(declared.access, request.actor);
     },
@@ -79,7 +91,7 @@ function mountOperation(
       if (method !== 'get' && checks.bodyType !== 'multipart/form-data') request.raw.setTimeout(0);
       const params = checks.params(request.params as Record<string, string>);
       if (declared.kind === 'socket') {
-        await runSocket({ surface, declared, request, reply, params, log });
+        await runSocket({ surface, declared, request, reply, params, log, clock });
         return reply;
       }
       const query = checks.query(request.query as Record<string, unknown>);
@@ -128,6 +140,17 @@ export function sendError(
   if (wire.retryAfterSec !== null) reply.header('retry-after', String(wire.retryAfterSec));
   if (wire.status === 401) reply.header('www-authenticate', 'Bearer');
   return reply.code(wire.status).type('application/json; charset=utf-8').send(surface.renderError(wire));
+}
+
+/** Ends the connection of a body that is not complete in {@link OPEN_BODY_MS}. */
+function hurry(body: IncomingMessage, clock: Clock): void {
+  const here = new AbortController();
+  body.once('end', () => here.abort()).once('close', () => here.abort());
+  clock.sleep(OPEN_BODY_MS, here.signal).then(
+    () => body.socket.destroy(),
+    // it came in time
+    () => undefined,
+  );
 }
 
 function goneSignal(request: FastifyRequest, reply: FastifyReply): AbortSignal {

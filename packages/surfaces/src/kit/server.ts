@@ -15,6 +15,8 @@ export interface ServerOptions {
   trustedHops: number;
   /** Names it answers to besides addresses and localhost; null for all. */
   hosts: readonly string[] | null;
+  /** From here on a request is worth a line at info, ms; default 5000. */
+  slowMs?: number;
   /** How requests outside every surface are refused. */
   fallback: { errors: ErrorTable; renderError(error: WireError): unknown };
 }
@@ -32,7 +34,14 @@ const HEADERS = {
 } as const;
 
 /** The app; register surfaces, then `ready()`, then pass requests to `app.routing`. */
-export function createApp({ server, log, trustedHops, hosts, fallback }: ServerOptions): FastifyInstance {
+export function createApp({
+  server,
+  log,
+  trustedHops,
+  hosts,
+  slowMs = 5000,
+  fallback,
+}: ServerOptions): FastifyInstance {
   const app = Fastify({
     serverFactory: () => server,
     logger: false,
@@ -59,10 +68,11 @@ export function createApp({ server, log, trustedHops, hosts, fallback }: ServerO
   });
   app.addHook('onResponse', async (request, reply) => {
     const { method, id, routeOptions } = request;
-    log.debug(
-      { method, route: routeOptions.url, status: reply.statusCode, ms: reply.elapsedTime, requestId: id },
-      'request',
-    );
+    const ms = Math.round(reply.elapsedTime * 10) / 10;
+    const fields = { method, route: routeOptions.url, status: reply.statusCode, ms, requestId: id };
+    // failures have their own line, with the error; refusals are no news, anybody can cause any number of them
+    if (ms >= slowMs) log.info(fields, 'slow request');
+    else log.debug(fields, 'request');
   });
   app.setErrorHandler((thrown, request, reply) => {
     const wire = toWireError(thrown, fallback.errors, request.id);

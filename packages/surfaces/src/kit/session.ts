@@ -1,13 +1,15 @@
 /** One WebSocket connection of JSON messages with flow control in both directions. For the streaming routes. */
-import { AviaryError } from '@aviary/kernel';
+import { AviaryError, type Clock } from '@aviary/kernel';
 import type { WebSocket } from 'ws';
 
 /** Bytes waiting in a socket above which the sender waits. */
 const HIGH_WATER = 1024 * 1024;
 /** Characters received but not yet taken, above which the socket is no longer read. */
 const MAX_QUEUED = 4 * 1024 * 1024;
+/** What holding a message costs besides its characters: empty ones must not be free. */
+const MESSAGE_COST = 64;
 /** Between protocol pings, ms. A peer that answered none of them by the next one is gone. */
-const ALIVE_MS = 30_000;
+export const ALIVE_MS = 30_000;
 
 /** A parsed message: always an object with a string `type`. */
 export type SocketMessage = { readonly type: string; readonly [field: string]: unknown };
@@ -32,7 +34,7 @@ export class SocketClosed extends Error {
 }
 
 /** Wraps an open socket. */
-export function createSession(ws: WebSocket): SocketSession {
+export function createSession(ws: WebSocket, clock: Clock): SocketSession {
   const queue: (string | null)[] = [];
   let queued = 0;
   let answered = true;
@@ -45,7 +47,7 @@ export function createSession(ws: WebSocket): SocketSession {
   ws.on('message', (data, isBinary) => {
     const text = isBinary ? null : data.toString();
     queue.push(text);
-    queued += text?.length ?? 0;
+    queued += costOf(text);
     if (queued >= MAX_QUEUED) ws.pause();
     stir();
   });
@@ -53,17 +55,21 @@ export function createSession(ws: WebSocket): SocketSession {
     answered = true;
   });
   // a machine that vanished sends no FIN; without this its session would last for ever
-  const alive = setInterval(() => {
-    if (ws.isPaused) return;
-    if (!answered) return ws.terminate();
-    answered = false;
-    ws.ping();
-  }, ALIVE_MS);
-  alive.unref();
+  const watch = async () => {
+    for (;;) {
+      await clock.sleep(ALIVE_MS, gone.signal);
+      // a paused socket is not read, so neither are its answers
+      if (ws.isPaused) continue;
+      if (!answered) return ws.terminate();
+      answered = false;
+      ws.ping();
+    }
+  };
+  // rejects when the session is over, which is its end too
+  watch().catch(() => undefined);
   // an `error` is always followed by `close`, which is what ends the session
   ws.on('error', () => undefined);
   ws.on('close', () => {
-    clearInterval(alive);
     gone.abort(new SocketClosed());
     stir();
   });
@@ -72,7 +78,7 @@ export function createSession(ws: WebSocket): SocketSession {
     for (;;) {
       const next = queue.shift();
       if (next !== undefined) {
-        queued -= next?.length ?? 0;
+        queued -= costOf(next);
         if (queued < MAX_QUEUED / 4 && ws.isPaused) ws.resume();
         yield parseMessage(next);
       } else if (gone.signal.aborted) {
@@ -104,6 +110,10 @@ export function createSession(ws: WebSocket): SocketSession {
       if (ws.isPaused) ws.resume();
     },
   };
+}
+
+function costOf(text: string | null): number {
+  return MESSAGE_COST + (text?.length ?? 0);
 }
 
 function parseMessage(text: string | null): SocketMessage {

@@ -1,6 +1,6 @@
 /** One WebSocket route's request: credential, handshake, the session, and how failures are told. */
 import type { Actor } from '@aviary/domain/identity';
-import { AviaryError, type Logger } from '@aviary/kernel';
+import { AviaryError, type Clock, type Logger } from '@aviary/kernel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { admit } from './access.ts';
 import { toWireError } from './errors.ts';
@@ -9,10 +9,11 @@ import type { SocketOperation, Surface } from './surface.ts';
 import { takeUpgrade, wantsUpgrade } from './upgrade.ts';
 
 /** A client that cannot set headers has this long to send its credential, ms. */
-const AUTH_MS = 5000;
-/** Sessions that wait for their credential at the same time, all clients together. */
-const MAX_UNPROVEN = 64;
-let unproven = 0;
+export const AUTH_MS = 5000;
+/** Sessions that wait for their credential at the same time: all clients together, and of one address. */
+const MAX_UNPROVEN = { all: 128, address: 16 } as const;
+/** Address -> how many of its sessions wait. */
+const unproven = new Map<string, number>();
 
 interface SocketRequest {
   surface: Surface;
@@ -21,6 +22,7 @@ interface SocketRequest {
   reply: FastifyReply;
   params: Readonly<Record<string, string>>;
   log: Logger;
+  clock: Clock;
 }
 
 /** Runs it to its end. Rejects only while the answer can still be an HTTP response. */
@@ -31,6 +33,7 @@ export async function runSocket({
   reply,
   params,
   log,
+  clock,
 }: SocketRequest): Promise<void> {
   if (!wantsUpgrade(request.raw)) {
     reply.header('upgrade', 'websocket').header('connection', 'upgrade');
@@ -40,14 +43,14 @@ export async function runSocket({
   const upgrade = async () => {
     if (session === null) {
       reply.hijack();
-      session = await takeUpgrade(request.raw);
+      session = await takeUpgrade(request.raw, clock);
     }
     return session;
   };
   try {
     let actor = request.actor!;
     if (actor.kind === 'nobody' && declared.access.who !== 'anyone') {
-      actor = await proveBySocket(surface, await upgrade(), request);
+      actor = await proveBySocket(surface, await upgrade(), request, clock);
       admit(declared.access, actor);
     }
     await declared.handle({ actor, params, upgrade });
@@ -83,12 +86,16 @@ async function proveBySocket(
   surface: Surface,
   session: SocketSession,
   request: FastifyRequest,
+  clock: Clock,
 ): Promise<Actor> {
-  if (unproven >= MAX_UNPROVEN)
+  const own = unproven.get(request.ip) ?? 0;
+  const all = [...unproven.values()].reduce((sum, count) => sum + count, 0);
+  if (own >= MAX_UNPROVEN.address || all >= MAX_UNPROVEN.all) {
     throw new AviaryError('rate_limited', 'too many sessions wait for a credential');
-  unproven++;
+  }
+  unproven.set(request.ip, own + 1);
   try {
-    const first = await firstMessage(session);
+    const first = await firstMessage(session, clock);
     const actor = first === null ? null : await surface.auth.fromMessage(first, request);
     if (actor !== null) return actor;
     throw new AviaryError(
@@ -96,18 +103,20 @@ async function proveBySocket(
       'send a credential as header, or {"type":"auth","token":…} or {"type":"auth","api_key":…} as first message',
     );
   } finally {
-    unproven--;
+    const left = (unproven.get(request.ip) ?? 1) - 1;
+    if (left > 0) unproven.set(request.ip, left);
+    else unproven.delete(request.ip);
   }
 }
 
-async function firstMessage(session: SocketSession): Promise<SocketMessage | null> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<null>((resolve) => {
-    timer = setTimeout(resolve, AUTH_MS, null);
-  });
+async function firstMessage(session: SocketSession, clock: Clock): Promise<SocketMessage | null> {
+  const done = new AbortController();
+  const late = clock.sleep(AUTH_MS, done.signal).then(() => null);
+  // the message came first
+  late.catch(() => undefined);
   try {
     return await Promise.race([session.messages.next().then((r) => r.value ?? null), late]);
   } finally {
-    clearTimeout(timer);
+    done.abort();
   }
 }

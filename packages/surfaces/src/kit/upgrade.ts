@@ -4,6 +4,7 @@
  */
 import { type IncomingMessage, type RequestListener, type Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
+import type { Clock } from '@aviary/kernel';
 import { WebSocketServer } from 'ws';
 import { createSession, type SocketSession } from './session.ts';
 
@@ -38,7 +39,8 @@ export function routeUpgrades(server: Server, handler: RequestListener): void {
     response.assignSocket(socket as Parameters<ServerResponse['assignSocket']>[0]);
     response.on('finish', () => {
       response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0]);
-      socket.end();
+      // Node keeps sockets of HTTP servers half open: without this, one that is never closed from outside would stay
+      socket.end(() => socket.destroy());
     });
     pending.set(request, { socket, head, response });
     handler(request, response);
@@ -51,7 +53,7 @@ export function wantsUpgrade(request: IncomingMessage): boolean {
 }
 
 /** Completes the handshake. The HTTP response of the request must not be used any more. */
-export function takeUpgrade(request: IncomingMessage): Promise<SocketSession> {
+export function takeUpgrade(request: IncomingMessage, clock: Clock): Promise<SocketSession> {
   const { socket, head, response } = pending.get(request)!;
   pending.delete(request);
   response.detachSocket(socket as Parameters<ServerResponse['detachSocket']>[0]);
@@ -59,7 +61,7 @@ export function takeUpgrade(request: IncomingMessage): Promise<SocketSession> {
     // ws answers a malformed handshake by itself (400) and never calls back
     socket.once('close', () => reject(new Error('the handshake did not complete')));
     acceptor.handleUpgrade(request, socket, head, (ws) => {
-      const session = createSession(ws);
+      const session = createSession(ws, clock);
       sessions.add(session);
       session.closed.addEventListener('abort', () => sessions.delete(session));
       resolve(session);

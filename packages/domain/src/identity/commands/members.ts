@@ -13,14 +13,16 @@ import { lockTeam } from '../team-access.ts';
 type Needs = Pick<Parts, 'db' | 'journal' | 'clock' | 'stale'>;
 
 export async function addMember(
-  parts: Needs,
+  parts: Needs & Pick<Parts, 'limiters'>,
   actor: Actor,
   input: { teamId: string; email: string },
 ): Promise<TeamMember> {
   const { teamId } = input;
   const added = await transaction(parts.db.kysely, async (trx) => {
-    await lockTeam(trx, actor, teamId, 'team.add_member');
-    const account = await accountByLogin(trx, parseEmail(input.email));
+    const { user } = await lockTeam(trx, actor, teamId, 'team.add_member');
+    const wanted = parseEmail(input.email);
+    parts.limiters.lookupPerAccount.count(user.accountId);
+    const account = await accountByLogin(trx, wanted);
     if (account === undefined) {
       throw new AviaryError('not_found', 'there is no account with this e-mail address');
     }

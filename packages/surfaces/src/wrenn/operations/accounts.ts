@@ -4,14 +4,19 @@ import { http } from '../../kit/index.ts';
 import { toApiKey, toAuth, toNewApiKey } from '../translate.ts';
 import type { LoginRequest, SignupRequest } from '../wire.ts';
 
+/** Nobody has proven anything yet, and the fields are short. Bytes. */
+const OPEN_LIMIT = 64 * 1024;
+
 export const accountOperations = (identity: Identity) => ({
   signup: http<SignupRequest>({
     access: { who: 'anyone', because: 'it makes the account' },
+    bodyLimit: OPEN_LIMIT,
     handle: async ({ actor, body: { email, password, name } }) =>
       toAuth(await identity.signup(actor, { email, password, name })),
   }),
   login: http<LoginRequest>({
     access: { who: 'anyone', because: 'it makes the session' },
+    bodyLimit: OPEN_LIMIT,
     handle: async ({ actor, body: { email, password } }) =>
       toAuth(await identity.login(actor, { login: email, password })),
   }),
