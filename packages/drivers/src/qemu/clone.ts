@@ -10,11 +10,12 @@ import { hostBootId } from './context.ts';
 import { cloneFile } from './disk.ts';
 import type { Started } from './launcher.ts';
 import { type CapsulePaths, writeJson } from './layout.ts';
+import { killProcess } from './lifetime.ts';
 import { OVERHEAD_MB } from './machine.ts';
 import { loadDevices, loadPages } from './migration.ts';
 import { connectQmp, type Qmp } from './qmp.ts';
 import type { RunRecord } from './records.ts';
-import { type BootedTemplate, killProcess } from './templates.ts';
+import type { BootedTemplate } from './templates.ts';
 
 /** A running or stopped machine that this process talks to. */
 export interface LiveMachine {

@@ -16,9 +16,9 @@ import { type Entry, newEntry } from './entries.ts';
 import type { Capsules } from './host.ts';
 import { processStartTime } from './launcher.ts';
 import { capsulePaths, discard, readJson } from './layout.ts';
+import { killProcess } from './lifetime.ts';
 import { connectQmp } from './qmp.ts';
 import type { CapsuleRecord, RunRecord } from './records.ts';
-import { killProcess } from './templates.ts';
 
 /** Connections made at the same time. */
 const PARALLEL = 8;
