@@ -3,8 +3,9 @@
  * killed, started again. For the system tests; one product per test file.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -96,10 +97,18 @@ export async function startProduct(env: Readonly<Record<string, string>> = {}): 
       await stop();
       const left = await leftBehind(data);
       if (left.length > 0) throw new Error(`left behind by ${data}:\n${left.join('\n')}`);
+      removeSocketDir(data);
       rmSync(data, { recursive: true });
     },
   };
   return product;
+}
+
+/** PostgreSQL's socket directory is kept for the next start; it must be empty by now. */
+function removeSocketDir(data: string): void {
+  const name = createHash('sha256').update(data).digest('hex').slice(0, 12);
+  const dir = `/run/aviary-${name}`;
+  if (existsSync(dir)) rmdirSync(dir);
 }
 
 /** Answers when it says that it is ready and /healthz agrees; fails with its stderr as soon as it ends. */

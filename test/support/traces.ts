@@ -80,6 +80,69 @@ export function processesNaming(data: string): string[] {
     .map(({ pid, line }) => `${pid} ${line}`);
 }
 
+interface TemplateFile {
+  kind: 'base' | 'snapshot';
+}
+
+const json = <T>(path: string): T | null => {
+  const text = read(path);
+  return text === '' ? null : (JSON.parse(text) as T);
+};
+
+/** Template directories that are neither whole nor in use, and snapshots beyond those that are listed. */
+export function strayTemplates(data: string, listed: number): string[] {
+  const at = (...parts: string[]) => join(data, 'capsules', ...parts);
+  const inUse = new Set(
+    names(at('capsules')).map(
+      (id) => json<{ template: string }>(at('capsules', id, 'capsule.json'))?.template,
+    ),
+  );
+  const strays: string[] = [];
+  let snapshots = 0;
+  for (const name of names(at('templates'))) {
+    const record = json<TemplateFile>(at('templates', name, 'template.json'));
+    const removed = existsSync(at('templates', name, 'removed'));
+    if (record === null) strays.push(`template ${name} is not whole`);
+    else if (removed && !inUse.has(name)) strays.push(`template ${name} was removed and nobody uses it`);
+    else if (!removed && record.kind === 'snapshot') snapshots++;
+  }
+  if (snapshots !== listed) strays.push(`${snapshots} snapshots on disk, ${listed} listed`);
+  return strays;
+}
+
+/**
+ * While it runs: what nobody owns, given the capsules that are listed (running and paused) and how many
+ * snapshots are. Machines of the warm pool belong to it.
+ */
+export function unowned(
+  data: string,
+  owned: readonly { id: string; status: string }[],
+  snapshots: number,
+): string[] {
+  const dirs = directoriesOf(data);
+  const unitOf = (id: string) =>
+    json<{ unit: string }>(join(data, 'capsules/capsules', id, 'capsule.json'))?.unit;
+  const running = new Set(owned.filter(({ status }) => status === 'running').map(({ id }) => unitOf(id)));
+  const kept = new Set(owned.map(({ id }) => unitOf(id)));
+  const machines = machinesOf(data);
+  return [
+    ...machines
+      .filter(({ unit }) => !running.has(unit) && !dirs.pool.includes(unit))
+      .map(({ unit, pid }) => `machine ${unit}, process ${pid}`),
+    ...groupsOf(data)
+      .filter((name) => !kept.has(name) && !dirs.pool.includes(name))
+      .map((name) => `control group ${name}`),
+    ...dirs.capsules
+      .filter((id) => !owned.some((capsule) => capsule.id === id))
+      .map((id) => `capsule directory ${id}`),
+    ...dirs.pool
+      .filter((name) => !machines.some(({ unit }) => unit === name))
+      .map((name) => `pool directory ${name} without a machine`),
+    ...dirs.trash.map((name) => `trash ${name}`),
+    ...strayTemplates(data, snapshots),
+  ];
+}
+
 /** After a clean stop with nothing in it: everything that should not be there, as sentences. */
 export async function leftBehind(data: string): Promise<string[]> {
   const { capsules, pool, trash } = directoriesOf(data);
@@ -88,6 +151,7 @@ export async function leftBehind(data: string): Promise<string[]> {
     ...processesNaming(data).map((line) => `process ${line}`),
     ...groupsOf(data).map((name) => `control group ${name}`),
     ...capsules.map((name) => `capsule directory ${name}`),
+    ...strayTemplates(data, 0),
     ...pool.map((name) => `pool directory ${name}`),
     ...trash.map((name) => `trash ${name}`),
     ...(existsSync(`/run/netns/aviary-${hostName(data)}`) ? ['the network namespace'] : []),
