@@ -34,7 +34,8 @@ export function refuseUnknown(scope: FastifyInstance, prefix: string, mounted: M
       // before the body is read: nobody has to send it to learn that there is nothing here
       onRequest: async (request, reply) => {
         const methods = allowed(request.url.split('?', 1)[0]!);
-        if (methods.length === 0) {
+        // a route of this method that did not match: a part of the path is longer than any that exists
+        if (methods.length === 0 || methods.includes(request.method)) {
           throw new AviaryError('not_found', 'no such route; GET /openapi.json lists them');
         }
         reply.header('allow', methods.join(', '));
