@@ -10,7 +10,7 @@ import type { Clock, Logger, Revert } from '@aviary/kernel';
 import { createApp, type MountedRoute, mergeDocuments, mountSurface } from '@aviary/surfaces/kit';
 import { createWrennSurface, errors, renderError, renderSocketError } from '@aviary/surfaces/wrenn';
 import type { Gate } from './gate.ts';
-import type { openLocalHost } from './host.ts';
+import type { openLocalHost, Say } from './host.ts';
 import { instanceId } from './instance.ts';
 import { acceptedHosts } from './listen.ts';
 import { createMetrics } from './metrics.ts';
@@ -27,6 +27,8 @@ export interface ComposeDeps {
   closers: Revert;
   /** Opens this machine as a host; tests open one they hold. */
   openHost: typeof openLocalHost;
+  /** Tells a person what is being prepared; silent by default. */
+  say?: Say;
   /** Failed attempts allowed; the defaults are identity's. */
   limits?: Partial<identity.CredentialLimits>;
 }
@@ -48,6 +50,7 @@ export async function compose({
   log,
   closers,
   openHost,
+  say = () => undefined,
   limits = {},
 }: ComposeDeps): Promise<Composed> {
   gate.waitFor('the database');
@@ -72,7 +75,15 @@ export async function compose({
     audit: (trx, entry) => trail.record(trx, entry),
     refused: (entry) => trail.refused(entry),
   };
-  const people = await identity.createIdentity({ db, journal, dataDir: config.data, clock, log, limits });
+  const people = await identity.createIdentity({
+    db,
+    journal,
+    dataDir: config.data,
+    clock,
+    log,
+    limits,
+    signups: config.signup,
+  });
   closers.push('identity', () => people.close());
   const jobs = operations.createOperations({ db, clock, log, owner });
   const machines = hosts.createHosts({ db, journal, clock, log });
@@ -93,7 +104,7 @@ export async function compose({
   await trail.start();
 
   gate.waitFor('this machine as a host');
-  const local = await openHost(config, { clock, log });
+  const local = await openHost(config, { clock, log, say });
   closers.push('host', () => local.close());
   if (local.capsules !== null) {
     const machine = await machines.ensureLocalHost(owner, await local.capsules.facts());

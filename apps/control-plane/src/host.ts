@@ -5,7 +5,7 @@ import { createImageStore, defaultCacheDir } from '@aviary/drivers/images';
 import { createMockHost } from '@aviary/drivers/mock';
 import { createQemuHost } from '@aviary/drivers/qemu';
 import { type Clock, isAviaryError, type Logger } from '@aviary/kernel';
-import type { CapsuleHost } from '@aviary/protocol';
+import type { CapsuleHost, HostProgress } from '@aviary/protocol';
 import { ensureAgent } from '../../../guest/build-agent.mjs';
 import type { Config } from './settings.ts';
 
@@ -22,12 +22,15 @@ export interface LocalHost {
   close(): Promise<void>;
 }
 
+/** Tells a person at the terminal what is being done. */
+export type Say = (text: string) => void;
+
 type HostConfig = Pick<Config, 'driver' | 'data' | 'cache' | 'pool'>;
 
 /** Opens it and takes over what runs on it. A machine without the programs is no host, and says so. */
 export async function openLocalHost(
   config: HostConfig,
-  { clock, log }: { clock: Clock; log: Logger },
+  { clock, log, say }: { clock: Clock; log: Logger; say: Say },
 ): Promise<LocalHost> {
   if (config.driver === 'mock') {
     const capsules = createMockHost({ clock });
@@ -39,9 +42,10 @@ export async function openLocalHost(
     };
   }
   try {
-    return await openQemu(config, log);
+    return await openQemu(config, log, say);
   } catch (error) {
-    if (!isAviaryError(error, 'missing_dependency')) throw error;
+    // without a program, or without the archive it would be built from: everything else works
+    if (!isAviaryError(error, 'missing_dependency', 'host_unavailable')) throw error;
     log.error({ err: error }, 'this machine cannot run capsules');
     return { ...IDLE, capsules: null, description: `no capsules on this machine: ${error.message}` };
   }
@@ -53,13 +57,14 @@ const IDLE = {
   close: async () => undefined,
 };
 
-async function openQemu(config: HostConfig, log: Logger): Promise<LocalHost> {
+async function openQemu(config: HostConfig, log: Logger, say: Say): Promise<LocalHost> {
   const cacheDir = config.cache ?? defaultCacheDir();
   const dataDir = join(config.data, 'capsules');
   await mkdir(dataDir, { recursive: true, mode: 0o711 });
   const agentPath = join(cacheDir, 'agent');
   await ensureAgent(agentPath);
-  const images = createImageStore({ cacheDir, agentPath, log });
+  const show = ({ step, percent }: HostProgress) => say(percent === null ? step : `${step} (${percent} %)`);
+  const images = createImageStore({ cacheDir, agentPath, log, onProgress: show });
   const host = await createQemuHost({
     dataDir,
     cacheDir,
@@ -70,6 +75,9 @@ async function openQemu(config: HostConfig, log: Logger): Promise<LocalHost> {
       initramfs: async () => (await images.ensureInitramfs()).path,
       rootfs: async (name) => (await images.ensureRootfs(name)).path,
     },
+  });
+  host.subscribe((event) => {
+    if (event.type === 'progress') show(event.progress);
   });
   const { acceleration, accelerationReason } = await host.facts();
   return {

@@ -63,6 +63,7 @@ async function main(args: readonly string[]): Promise<number | null> {
       log,
       closers,
       openHost: openLocalHost,
+      say: (text) => process.stdout.write(`  ${text}\n`),
     });
     process.on('SIGTERM', stop).on('SIGINT', stop).on('SIGHUP', stop);
     const { host, first } = await starting;

@@ -73,7 +73,13 @@ function bootUnderKvm(qemu: string, kernel: string): Promise<string | null> {
     execFile(qemu, args, options, (error, _stdout, stderr) => {
       if (!error) resolve(null);
       else if (error.killed) resolve(`nothing happened for ${PROBE_MS / 1000} s`);
-      else resolve(stderr.trim().split('\n').at(-1) || error.message);
+      else resolve(shorten(stderr.trim().split('\n').at(-1) || error.message));
     });
   });
+}
+
+/** The sentence without the names of program and source file, at most 100 characters. */
+function shorten(line: string): string {
+  const said = line.replace(/^\S*qemu-system-\w+: /, '').replace(/^\S+\.c:\d+: /, '');
+  return said.length > 100 ? `${said.slice(0, 99)}…` : said;
 }

@@ -151,7 +151,7 @@ export async function bootBase(
     const template = await store.adopt(building, `${name}-v${vcpus}-m${memoryMb}-${revision}`, record);
     revert.commit();
     context.uids.release(uid);
-    step('ready', 100);
+    step(`${name} with ${vcpus} vCPU and ${memoryMb} MB is ready`, 100);
     return template;
   } catch (error) {
     await revert.run();
