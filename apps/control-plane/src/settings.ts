@@ -130,6 +130,12 @@ export const SETTINGS = {
     show: (names) => names.join(',') || 'localhost and addresses; any name when others can connect',
     help: 'names this instance answers to (comma-separated), besides localhost and addresses',
   }),
+  signup: define({
+    env: 'AVIARY_SIGNUP',
+    fallback: () => 'open' as const,
+    parse: oneOf('open', 'first'),
+    help: 'who may make an account: everybody who can connect (open), or only the first one (first)',
+  }),
   metricsPublic: define({
     env: 'AVIARY_METRICS_PUBLIC',
     fallback: () => false,

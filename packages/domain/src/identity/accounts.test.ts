@@ -16,6 +16,19 @@ describe('signup', () => {
     expect((await world.person('cid')).actor.platformRole).toBe('user');
   });
 
+  it('is closed after the first when it is told so, even when two are first at once', async () => {
+    const closed = await createWorld({ signups: 'first' });
+    try {
+      expect(await closed.identity.anyAccount()).toBe(false);
+      const both = await Promise.allSettled([closed.person('ann'), closed.person('bob')]);
+      expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected']);
+      expect(await codeOf(closed.person('cid'))).toBe('forbidden');
+      expect(await closed.identity.anyAccount()).toBe(true);
+    } finally {
+      await closed.close();
+    }
+  });
+
   it('gives the account a personal team that it owns', async () => {
     const { session, actor } = await world.person('dora');
     expect(session.team).toMatchObject({ name: 'dora team', role: 'owner' });

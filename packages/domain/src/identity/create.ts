@@ -46,7 +46,19 @@ export async function createIdentity(deps: IdentityDeps): Promise<Identity> {
   const use = createKeyUse({ db, clock, log });
   const door = createAuthenticator({ db, clock, tokens, limiters }, use.touch);
   const passwords = await createPasswords();
-  const parts: Parts = { db, journal, clock, random, passwords, keys, tokens, limiters, stale: door.drop };
+  const signups = deps.signups ?? 'open';
+  const parts: Parts = {
+    db,
+    journal,
+    clock,
+    random,
+    passwords,
+    keys,
+    tokens,
+    signups,
+    limiters,
+    stale: door.drop,
+  };
 
   /** One command: policy first; what is refused, there or inside, goes to the audit log. */
   const command = async <T>(

@@ -25,6 +25,8 @@ export interface IdentityDeps {
   log: Logger;
   random?: RandomBytes;
   limits?: Partial<CredentialLimits>;
+  /** Who may sign up: everybody (the default), or only whoever is first. */
+  signups?: 'open' | 'first';
 }
 
 /**
@@ -39,7 +41,8 @@ export interface Identity {
   authenticate(credential: Credential, ip: string | null): Promise<Actor>;
 
   /** New account with a personal team; the very first one is the installation's admin. `username` is derived
-   *  from the e-mail when absent. Errors: invalid_request, email_taken, username_taken, rate_limited. */
+   *  from the e-mail when absent. Errors: invalid_request, email_taken, username_taken, rate_limited,
+   *  forbidden (signing up is closed). */
   signup(
     actor: Actor,
     input: { email: string; password: string; name: string; username?: string },

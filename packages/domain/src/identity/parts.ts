@@ -20,6 +20,8 @@ export interface Parts {
   passwords: Passwords;
   keys: SigningKeys;
   tokens: Tokens;
+  /** Who may sign up: everybody, or only whoever is first. */
+  signups: 'open' | 'first';
   limiters: Record<keyof CredentialLimits, Limiter>;
   /** Drops it here at once, after the commit; other replicas hear of it by event. */
   stale(what: Stale): void;

@@ -46,7 +46,9 @@ export const PASSWORD = 'correct horse battery';
 
 /** A world whose clock stands still; events are delivered in real time, since PostgreSQL's notifications are. */
 export async function createWorld(
-  options: { limits?: Partial<identity.CredentialLimits>; migrations?: readonly Migration[] } = {},
+  options: Partial<Pick<identity.IdentityDeps, 'limits' | 'signups'>> & {
+    migrations?: readonly Migration[];
+  } = {},
 ): Promise<World> {
   const db = await createTestDatabase([...coreMigrations, ...(options.migrations ?? [])]);
   const dataDir = await mkdtemp(join(tmpdir(), 'aviary-world-'));
@@ -62,7 +64,8 @@ export async function createWorld(
     refused: trail.refused,
   };
   const limits = { signupPerIp: { max: 1_000, windowSec: 3600 }, ...options.limits };
-  const people = await identity.createIdentity({ db, journal, dataDir, clock, log, limits });
+  const { signups = 'open' } = options;
+  const people = await identity.createIdentity({ db, journal, dataDir, clock, log, limits, signups });
   stream.subscribe('identity', {}, people.onEvent);
   await stream.start();
   closers.push(stream.stop, people.close);

@@ -22,13 +22,14 @@ import { insertAccount, insertTeam } from '../store.ts';
 const FIRST_ACCOUNT_LOCK = 4_712_010;
 
 export async function signup(
-  parts: Pick<Parts, 'db' | 'journal' | 'clock' | 'random' | 'passwords' | 'tokens' | 'limiters'>,
+  parts: Pick<Parts, 'db' | 'journal' | 'clock' | 'random' | 'passwords' | 'tokens' | 'limiters' | 'signups'>,
   actor: Actor,
   input: { email: string; password: string; name: string; username?: string },
 ): Promise<Session> {
   const email = parseEmail(input.email);
   const password = parsePassword(input.password);
   const name = parseName(input.name);
+  if (parts.signups === 'first' && (await anyAccount(parts.db.kysely))) throw closed();
   const wished = input.username === undefined ? null : parseUsername(input.username);
   parts.limiters.signupPerIp.count(addressKey(actorIp(actor)));
   const passwordHash = await parts.passwords.hash(password);
@@ -51,7 +52,7 @@ export async function signup(
 }
 
 async function create(
-  parts: Pick<Parts, 'db' | 'journal' | 'clock' | 'random' | 'tokens'>,
+  parts: Pick<Parts, 'db' | 'journal' | 'clock' | 'random' | 'tokens' | 'signups'>,
   actor: Actor,
   input: { email: string; name: string; username: string; passwordHash: string },
 ): Promise<Session> {
@@ -60,7 +61,7 @@ async function create(
     const account: AccountRow = {
       id: newId('account', parts.random),
       ...input,
-      platformRole: await platformRoleFor(trx),
+      platformRole: await platformRoleFor(trx, parts.signups),
       epoch: 1,
       createdAt: now,
     };
@@ -76,10 +77,17 @@ async function create(
   return openSession(parts, made.account, { ...made.team, role: 'owner' });
 }
 
-async function platformRoleFor(trx: Trx): Promise<'admin' | 'user'> {
-  if (await anyAccount(trx)) return 'user';
-  await sql`select pg_advisory_xact_lock(${FIRST_ACCOUNT_LOCK})`.execute(trx);
-  return (await anyAccount(trx)) ? 'user' : 'admin';
+async function platformRoleFor(trx: Trx, signups: Parts['signups']): Promise<'admin' | 'user'> {
+  if (!(await anyAccount(trx))) {
+    await sql`select pg_advisory_xact_lock(${FIRST_ACCOUNT_LOCK})`.execute(trx);
+    if (!(await anyAccount(trx))) return 'admin';
+  }
+  if (signups === 'first') throw closed();
+  return 'user';
+}
+
+function closed(): AviaryError {
+  return new AviaryError('forbidden', 'signing up is closed on this installation; ask its administrator');
 }
 
 async function journal(
