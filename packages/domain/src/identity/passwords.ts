@@ -8,7 +8,7 @@ const PARAMETERS = { memoryCost: 19_456, timeCost: 2, parallelism: 1 };
 const WIDTH = 2;
 
 /** Hashes that wait; at some 50 a second more would answer when nobody listens any more. */
-export const MAX_WAITING = 200;
+const MAX_WAITING = 200;
 
 /** Errors: rate_limited when too many hashes are asked for at once, by everybody together. */
 export interface Passwords {
@@ -18,11 +18,11 @@ export interface Passwords {
 }
 
 /** The hasher; computes the hash that stands in for unknown accounts. */
-export async function createPasswords(): Promise<Passwords> {
+export async function createPasswords(maxWaiting = MAX_WAITING): Promise<Passwords> {
   let running = 0;
   const waiting: (() => void)[] = [];
   const limited = async <T>(work: () => Promise<T>): Promise<T> => {
-    if (waiting.length >= MAX_WAITING) {
+    if (waiting.length >= maxWaiting) {
       throw new AviaryError('rate_limited', 'too many passwords are being checked: try again in 5 s', {
         details: { retryAfterSec: 5 },
       });
