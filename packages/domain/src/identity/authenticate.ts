@@ -10,7 +10,7 @@ import { addressKey } from './limits.ts';
 import type { Credential } from './model.ts';
 import type { Parts, Stale } from './parts.ts';
 import { keyByHash, type SessionState, sessionState } from './queries.ts';
-import type { Claims } from './tokens.ts';
+import { type Claims, expired } from './tokens.ts';
 
 /** Milliseconds an answer of the database is believed without an event. */
 const TTL = 30_000;
@@ -39,8 +39,8 @@ export function createAuthenticator(
   const keys: Cache<KeyState> = createCache({ max: 20_000, ttlMs: TTL, clock });
 
   const asUser = (claim: Claims, state: SessionState, ip: string | null): Actor => {
-    if (claim.expires * 1000 <= clock.now().getTime()) throw refusal('has expired');
     if (state.epoch !== claim.epoch) throw refusal('was ended');
+    if (claim.expires * 1000 <= clock.now().getTime()) throw expired();
     const { accountId, email, name, teamId, teamRole, platformRole } = state;
     return { kind: 'user', accountId, email, name, teamId, teamRole, platformRole, ip };
   };

@@ -31,6 +31,14 @@ function refused(why: string, cause?: unknown): AviaryError {
   return new AviaryError('unauthorized', `the session token ${why}: log in again`, { cause });
 }
 
+/** It was good once; `details.expired` tells it from one that was revoked. */
+export function expired(cause?: unknown): AviaryError {
+  return new AviaryError('unauthorized', 'the session has expired: log in again', {
+    cause,
+    details: { expired: true },
+  });
+}
+
 export function createTokens(keys: SigningKeys, clock: Clock): Tokens {
   return {
     sign: async ({ accountId, teamId, role, epoch }) => {
@@ -68,7 +76,7 @@ export function createTokens(keys: SigningKeys, clock: Clock): Tokens {
         }
         return { accountId: sub, teamId: team, epoch, expires: exp };
       } catch (error) {
-        if (error instanceof errors.JWTExpired) throw refused('has expired', error);
+        if (error instanceof errors.JWTExpired) throw expired(error);
         if (error instanceof errors.JOSEError) throw refused('is not valid', error);
         throw error;
       }

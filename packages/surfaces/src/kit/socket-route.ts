@@ -4,6 +4,7 @@ import { AviaryError, type Clock, type Logger } from '@aviary/kernel';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { admit } from './access.ts';
 import { toWireError } from './errors.ts';
+import { untilRevoked } from './recheck.ts';
 import { SocketClosed, type SocketMessage, type SocketSession } from './session.ts';
 import type { SocketOperation, Surface } from './surface.ts';
 import { takeUpgrade, wantsUpgrade } from './upgrade.ts';
@@ -49,11 +50,24 @@ export async function runSocket({
   };
   try {
     let actor = request.actor!;
+    let prove = (): Promise<Actor | null> => surface.auth.fromRequest(request, declared.access);
     if (actor.kind === 'nobody' && declared.access.who !== 'anyone') {
-      actor = await proveBySocket(surface, await upgrade(), request, clock);
+      const proven = await proveBySocket(surface, await upgrade(), request, clock);
+      ({ actor, prove } = proven);
       admit(declared.access, actor);
     }
-    await declared.handle({ actor, params, upgrade });
+    const open = async () => {
+      const opened = await upgrade();
+      if (actor.kind !== 'nobody') {
+        untilRevoked(opened, prove, clock).then(
+          (revoked) => tell(surface, opened, revoked, request, log),
+          // the session ended first
+          () => undefined,
+        );
+      }
+      return opened;
+    };
+    await declared.handle({ actor, params, upgrade: open });
     (session as SocketSession | null)?.close(1000, 'done');
   } catch (thrown) {
     // no session yet: the error handler answers
@@ -87,7 +101,7 @@ async function proveBySocket(
   session: SocketSession,
   request: FastifyRequest,
   clock: Clock,
-): Promise<Actor> {
+): Promise<{ actor: Actor; prove: () => Promise<Actor | null> }> {
   const own = unproven.get(request.ip) ?? 0;
   const all = [...unproven.values()].reduce((sum, count) => sum + count, 0);
   if (own >= MAX_UNPROVEN.address || all >= MAX_UNPROVEN.all) {
@@ -96,8 +110,9 @@ async function proveBySocket(
   unproven.set(request.ip, own + 1);
   try {
     const first = await firstMessage(session, clock);
-    const actor = first === null ? null : await surface.auth.fromMessage(first, request);
-    if (actor !== null) return actor;
+    const prove = async () => (first === null ? null : surface.auth.fromMessage(first, request));
+    const actor = await prove();
+    if (actor !== null) return { actor, prove };
     throw new AviaryError(
       'unauthorized',
       'send a credential as header, or {"type":"auth","token":…} or {"type":"auth","api_key":…} as first message',

@@ -1,9 +1,10 @@
 /** Who says nothing is let go: credentials that do not come, peers that vanished, bodies that stall or drip. */
 import { createServer, type Server } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
-import { AviaryError, silentLogger } from '@aviary/kernel';
+import type { Actor } from '@aviary/domain/identity';
+import { AviaryError, type ErrorDetails, silentLogger } from '@aviary/kernel';
 import { createFakeClock, type FakeClock } from '@aviary/kernel/testing';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import WebSocket, { WebSocketServer } from 'ws';
 import { errors, renderError, renderSocketError } from '../wrenn/errors.ts';
 import {
@@ -13,9 +14,11 @@ import {
   http,
   mountSurface,
   type OpenApiDocument,
+  type SocketOperation,
   socket,
 } from './index.ts';
 import { OPEN_BODY_MS } from './mount.ts';
+import { RECHECK_MS } from './recheck.ts';
 import { ALIVE_MS } from './session.ts';
 import { AUTH_MS } from './socket-route.ts';
 
@@ -36,6 +39,14 @@ const document: OpenApiDocument = {
   components: { schemas: {} },
 };
 
+const good: Actor = { kind: 'apiKey', keyId: 'k', name: 'k', teamId: 't', ip: null };
+/** What the credential of everybody is found to be. */
+let look: () => Actor;
+const echo: SocketOperation['handle'] = async ({ upgrade }) => {
+  const session = await upgrade();
+  for await (const message of session.messages) await session.send(message);
+};
+
 let clock: FakeClock;
 let server: Server;
 let port: number;
@@ -48,25 +59,19 @@ async function serve(bodyIdleMs = 60_000) {
     document,
     auth: {
       fromRequest: async ({ headers }) =>
-        headers['x-key'] === undefined
-          ? { kind: 'nobody', ip: null }
-          : { kind: 'apiKey', keyId: 'k', name: 'k', teamId: 't', ip: null },
-      fromMessage: async () => null,
+        headers['x-key'] === undefined ? { kind: 'nobody', ip: null } : look(),
+      fromMessage: async (message) => ((message as { type: string }).type === 'auth' ? look() : null),
     },
     errors,
     renderError,
     renderSocketError,
     operations: {
-      proven: socket({ access: { who: 'team' }, handle: async () => undefined }),
+      proven: socket({ access: { who: 'team' }, handle: echo }),
       provenBody: http({ access: { who: 'team' }, handle: async () => ({}) }),
       openBody: http({ access: anyone, handle: async () => ({}) }),
       echo: socket({
         access: anyone,
-        handle: async ({ upgrade }) => {
-          const session = await upgrade();
-          for await (const message of session.messages) await session.send(message);
-          throw new AviaryError('internal', 'the client is gone');
-        },
+        handle: echo,
       }),
     },
   });
@@ -85,6 +90,7 @@ async function serve(bodyIdleMs = 60_000) {
 }
 beforeEach(() => {
   clock = createFakeClock();
+  look = () => good;
 });
 afterEach(() => {
   server.close();
@@ -209,4 +215,63 @@ it('forgets that watch when the body is complete', async () => {
   });
   expect(response.status).toBe(200);
   await expect.poll(() => clock.sleepers).toBe(0);
+});
+
+describe('the credential of an open session', () => {
+  const refuse = (details: ErrorDetails = {}) => {
+    look = () => {
+      throw new AviaryError('unauthorized', 'no longer', { details });
+    };
+  };
+  const byHeader = () => join('/t/proven', { headers: { 'x-key': 'k' } });
+  const byMessage = () => {
+    const joined = join('/t/proven');
+    joined.client.on('open', () => joined.client.send('{"type":"auth"}'));
+    return joined;
+  };
+
+  it.each([
+    ['a header', byHeader],
+    ['its first message', byMessage],
+  ])('ends it when it is revoked, given in %s', async (_, open) => {
+    await serve();
+    const { client, heard, closed } = open();
+    client.on('open', () => client.send('{"type":"x","n":1}'));
+    await expect.poll(() => heard.at(-1)?.n).toBe(1);
+    await clock.advance(RECHECK_MS);
+    expect(heard.length).toBe(1);
+    refuse();
+    await clock.advance(RECHECK_MS);
+    expect(await closed).toBe(1008);
+    expect(heard.at(-1)?.code).toBe('unauthorized');
+    await expect.poll(() => clock.sleepers).toBe(0);
+  });
+
+  it('ends it when the account left the team, but not by expiring or while nobody can tell', async () => {
+    await serve();
+    const { client, heard, closed } = byHeader();
+    client.on('open', () => client.send('{"type":"x","n":1}'));
+    await expect.poll(() => heard.at(-1)?.n).toBe(1);
+    refuse({ expired: true });
+    await clock.advance(RECHECK_MS);
+    look = () => {
+      throw new AviaryError('database_unavailable', 'away');
+    };
+    await clock.advance(RECHECK_MS);
+    client.send('{"type":"x","n":2}');
+    await expect.poll(() => heard.at(-1)?.n).toBe(2);
+    look = () => ({
+      kind: 'user',
+      accountId: 'a',
+      email: 'a@b',
+      name: 'a',
+      teamId: 't',
+      teamRole: null,
+      platformRole: 'user',
+      ip: null,
+    });
+    await clock.advance(RECHECK_MS);
+    expect(await closed).toBe(1008);
+    expect(heard.at(-1)?.code).toBe('forbidden');
+  });
 });
