@@ -112,9 +112,9 @@ export const SETTINGS = {
   }),
   pool: define({
     env: 'AVIARY_POOL',
-    fallback: () => 4,
+    fallback: () => 8,
     parse: integer(0, 256),
-    help: 'warm capsules kept ready per template and size; 0 turns the pool off',
+    help: 'warm capsules kept ready per template and size; all together take a tenth of the memory at most; 0 turns the pool off',
   }),
   trustProxy: define({
     env: 'AVIARY_TRUST_PROXY',

@@ -26,6 +26,9 @@ import type { PauseRecord, TemplateRecord } from './records.ts';
 import { capture, freeze, saveState, thaw } from './state.ts';
 import { allocatedBytes, type BootedTemplate, type TemplateStore } from './templates.ts';
 
+/** Warm clones of a size that somebody used but nobody prepared. */
+const SIDE_POOL = 2;
+
 export type Capsules = Omit<CapsuleHost, 'facts' | 'free' | 'subscribe'> & {
   /** Takes over a capsule found on disk. */
   adopt(entry: Entry): void;
@@ -312,7 +315,7 @@ export function createCapsules(
       const template = await templates.ensure(spec.template, spec.vcpus, spec.memoryMb);
       return pool.busy(async () => {
         const entry = (await fromPool(spec, template)) ?? (await fromClone(spec, template));
-        if (template.record.kind === 'base') pool.want(template, parts.poolSize);
+        if (template.record.kind === 'base') pool.want(template, Math.min(SIDE_POOL, parts.poolSize));
         return register(entry);
       });
     },

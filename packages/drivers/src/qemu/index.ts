@@ -30,7 +30,7 @@ export interface QemuHostOptions {
   cacheDir: string;
   images: BootImages;
   log: Logger;
-  /** Warm clones per template and size; 0 turns the pool off. */
+  /** Warm clones per template and size; 0 turns the pool off. All together take a tenth of the memory at most. */
   poolSize: number;
 }
 
@@ -42,6 +42,10 @@ export interface QemuHost extends CapsuleHost {
   /** Lets go: running capsules run on, warm clones end. */
   close(): Promise<void>;
 }
+
+/** Memory that warm clones may take together, as a share of the machine's, and what each takes, MB (measured). */
+const POOL_SHARE = 0.1;
+const MEMBER_MB = 45;
 
 /**
  * Opens this machine as a host and takes over what runs on it. Errors: missing_dependency with the package
@@ -83,7 +87,8 @@ export async function createQemuHost(options: QemuHostOptions): Promise<QemuHost
     report: (subject, progress) => emit({ type: 'progress', subject, progress }),
   };
   const templates = createTemplateStore(context);
-  const pool = createPool(context, Math.max(options.poolSize, 0));
+  const machine = await machineFacts(dataDir);
+  const pool = createPool(context, Math.floor((machine.memoryMb * POOL_SHARE) / MEMBER_MB));
   const capsules = createCapsules(context, { templates, pool, poolSize: options.poolSize, emit });
   await clearPool(context);
   await templates.load();
@@ -91,7 +96,7 @@ export async function createQemuHost(options: QemuHostOptions): Promise<QemuHost
   await prepared.removeStrays([...capsules.entries()].map(({ record }) => record.unit));
 
   const facts: HostFacts = {
-    ...(await machineFacts(dataDir)),
+    ...machine,
     acceleration: acceleration.kind,
     accelerationReason: acceleration.reason,
     network: prepared.network,
