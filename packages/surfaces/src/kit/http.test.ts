@@ -73,6 +73,8 @@ beforeAll(async () => {
         access: anyone,
         handle: async ({ params }) => {
           if (params['how'] === 'bug') throw new Error('the secret is 42');
+          if (params['how'] === 'away') throw new AviaryError('database_unavailable', 'away');
+          if (params['how'] === 'host') throw new AviaryError('host_unavailable', 'away');
           if (params['how'] === 'slow') {
             await systemClock.sleep(1100);
             return {};
@@ -242,4 +244,13 @@ it('logs what took long at info', async () => {
       message: 'slow request',
       fields: expect.objectContaining({ route: '/t/fail/:how', status: 200, requestId: expect.any(String) }),
     });
+});
+
+it('does not write a line for every request that an outage refuses', async () => {
+  lines.length = 0;
+  for (const how of ['away', 'host']) expect((await get(`/t/fail/${how}`)).status).toBe(503);
+  await expect.poll(() => lines.filter(({ message }) => message === 'request').length).toBe(2);
+  expect(lines.filter(({ level }) => level !== 'debug')).toEqual([
+    { level: 'warn', message: 'request refused', fields: expect.objectContaining({ route: '/t/fail/:how' }) },
+  ]);
 });

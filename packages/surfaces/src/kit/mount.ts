@@ -1,7 +1,7 @@
 /** Puts a declared surface on a Fastify app: credentials, checks, rendering, for every operation alike. */
 import type { IncomingMessage } from 'node:http';
 import type { Actor } from '@aviary/domain/identity';
-import { AviaryError, type Clock, type Logger } from '@aviary/kernel';
+import { AviaryError, type Clock, type ErrorCode, type Logger } from '@aviary/kernel';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { admit } from './access.ts';
 import { type LocatedOperation, operationsOf } from './contract.ts';
@@ -120,6 +120,13 @@ export function actorOf(request: FastifyRequest): Actor {
   return request.actor;
 }
 
+/** Every request meets these while they last: an outage is logged once by its own part, a full host is in the metrics. */
+const SAID_ELSEWHERE: ReadonlySet<ErrorCode> = new Set([
+  'database_unavailable',
+  'shutting_down',
+  'capacity_exceeded',
+]);
+
 /** Renders a failure in the surface's own form. What is a bug is logged with the request id. */
 export function sendError(
   surface: Pick<Surface, 'name' | 'errors' | 'renderError'>,
@@ -134,7 +141,7 @@ export function sendError(
       { err: wire.error.cause ?? wire.error, requestId: request.id, route: request.routeOptions.url },
       'request failed',
     );
-  } else if (wire.status >= 500) {
+  } else if (wire.status >= 500 && !SAID_ELSEWHERE.has(wire.error.code)) {
     log.warn({ err: wire.error, requestId: request.id, route: request.routeOptions.url }, 'request refused');
   }
   if (wire.retryAfterSec !== null) reply.header('retry-after', String(wire.retryAfterSec));
