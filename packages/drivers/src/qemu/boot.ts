@@ -34,6 +34,19 @@ export interface BaseOrder {
   revision: string;
 }
 
+const stopping = () =>
+  new AviaryError('shutting_down', 'Aviary is stopping; the template is booted next time');
+
+/** Rejects when the host is closed; what still talks to the machine by then fails with its end. */
+function whenAborted(signal: AbortSignal): Promise<never> {
+  const aborted = new Promise<never>((_, reject) => {
+    if (signal.aborted) reject(stopping());
+    signal.addEventListener('abort', () => reject(stopping()), { once: true });
+  });
+  aborted.catch(() => undefined); // a boot that is over by then does not look
+  return aborted;
+}
+
 /** Names everything that a base is booted from. */
 export async function revisionOf(
   { images, qemuVersion, acceleration }: DriverContext,
@@ -47,11 +60,12 @@ export async function revisionOf(
   return hash.digest('hex').slice(0, 12);
 }
 
-/** Boots a base once and keeps it as a template. On failure nothing of it is left. */
+/** Boots a base once and keeps it as a template. On failure, or when `ended` aborts, nothing of it is left. */
 export async function bootBase(
   context: DriverContext,
   store: Pick<TemplateStore, 'scratch' | 'adopt'>,
   { name, vcpus, memoryMb, revision }: BaseOrder,
+  ended: AbortSignal,
 ): Promise<BootedTemplate> {
   const { layout, images, launcher, log, report } = context;
   const step = (text: string, percent: number | null) => report(`template ${name}`, { step: text, percent });
@@ -83,6 +97,8 @@ export async function bootBase(
     revert.push('user id', () => context.uids.release(uid));
     if (process.getuid?.() === 0) await chown(building, uid, uid);
     const unit = `boot-${randomHex(6)}`;
+    if (ended.aborted) throw stopping();
+    revert.push('control group', () => launcher.cleanUp(unit));
     const started = await launcher.launch({
       name: unit,
       uid,
@@ -95,17 +111,14 @@ export async function bootBase(
       stateFile: null,
       limits: { memoryMb: memoryMb + OVERHEAD_MB, cpus: vcpus + 1, processes: 256 },
     });
-    revert.push('control group', () => launcher.cleanUp(unit));
     revert.push('process', () => killProcess(started.pid, started.startTime));
-    const qmp = await connectQmp(capsule.qmp);
+    const stopped = whenAborted(ended);
+    const qmp = await Promise.race([connectQmp(capsule.qmp), stopped]);
     revert.push('qmp', () => qmp.close());
 
-    const guest = await connectGuest({
-      ctlPath: capsule.ctl,
-      bulkPath: capsule.bulk,
-      log,
-      timeoutMs: 120_000,
-    });
+    const timeoutMs = 120_000;
+    const link = connectGuest({ ctlPath: capsule.ctl, bulkPath: capsule.bulk, log, timeoutMs });
+    const guest = await Promise.race([link, stopped]);
     step('running its programs once', 60);
     for (const argv of WARM_UP) {
       const process = await guest.exec({ argv });

@@ -114,6 +114,7 @@ export async function createQemuHost(options: QemuHostOptions): Promise<QemuHost
     pool: () => pool.status(),
     warmUp: (ref, vcpus, memoryMb) => capsules.prepare(ref, vcpus, memoryMb),
     close: async () => {
+      await templates.close();
       await pool.close();
       capsules.detach();
       if ([...capsules.entries()].every((entry) => entry.state !== 'running'))

@@ -37,12 +37,15 @@ export interface TemplateStore {
   snapshots(): Promise<TemplateOnHost[]>;
   /** Reads what is on disk; what is not whole is removed. */
   load(): Promise<void>;
+  /** Ends the boots under way. */
+  close(): Promise<void>;
 }
 
 export function createTemplateStore(context: DriverContext): TemplateStore {
   const { layout, log } = context;
   const known = new Map<string, BootedTemplate>();
   const booting = new Map<string, Promise<BootedTemplate>>();
+  const ended = new AbortController();
   /** Base -> revision that it would be booted with now. */
   const current = new Map<string, string>();
 
@@ -90,7 +93,7 @@ export function createTemplateStore(context: DriverContext): TemplateStore {
     let boot = booting.get(shape);
     if (!boot) {
       const order = { name, vcpus, memoryMb, revision: current.get(name) ?? '' };
-      boot = bootBase(context, { scratch, adopt }, order).finally(() => booting.delete(shape));
+      boot = bootBase(context, { scratch, adopt }, order, ended.signal).finally(() => booting.delete(shape));
       booting.set(shape, boot);
       boot.then(
         () => retire(order),
@@ -140,6 +143,10 @@ export function createTemplateStore(context: DriverContext): TemplateStore {
         found.push({ id: record.name, vcpus, memoryMb, diskMb, sizeBytes: await allocatedBytes(paths.dir) });
       }
       return found;
+    },
+    close: async () => {
+      ended.abort();
+      await Promise.allSettled(booting.values()); // each tells the caller that asked for it
     },
     load: async () => {
       for (const key of await readdir(layout.templates)) {
