@@ -43,6 +43,7 @@ export const ERROR_CODES = {
   no_space: 'the disk of the capsule is full',
   // parts and machines
   host_unavailable: 'the host does not answer',
+  host_failed: 'the host could not do what was asked; the message says what went wrong there',
   missing_dependency: 'a program this needs is not installed; the message says how to get it',
   database_unavailable: 'PostgreSQL does not answer; nothing was changed',
   shutting_down: 'this process is draining; try again',

@@ -73,9 +73,12 @@ describe('create', () => {
 
   test('a host that cannot make it ends in the error status with the reason, and its room is free again', async () => {
     host.script.failNext('create', new AviaryError('internal', 'the disk is on fire'));
-    expect(await codeOf(capsules.create(ada, {}))).toBe('internal');
+    expect(await codeOf(capsules.create(ada, {}))).toBe('host_failed');
     const { capsules: failed } = await capsules.list(ada, { status: 'error' });
-    expect(failed[0]).toMatchObject({ statusReason: 'the disk is on fire', transition: null });
+    expect(failed[0]).toMatchObject({
+      statusReason: 'the host failed: the disk is on fire',
+      transition: null,
+    });
     expect(await world.stateOnHost(failed[0]!.id)).toBe('none');
   });
 });
@@ -167,7 +170,7 @@ describe('life', () => {
     await capsules.pause(ada, id);
     const before = await running();
     host.script.failNext('resume', new AviaryError('internal', 'no'));
-    expect(await codeOf(capsules.resume(ada, id))).toBe('internal');
+    expect(await codeOf(capsules.resume(ada, id))).toBe('host_failed');
     expect(await capsules.get(ada, id)).toMatchObject({ status: 'paused', transition: null });
     expect(await running()).toBe(before);
     await capsules.destroy(ada, id);

@@ -39,7 +39,7 @@ describe('forks and snapshots', () => {
   test('a failed fork leaves the source running and no child', async () => {
     const { id } = await capsules.create(ada, {});
     host.script.failNext('fork', new AviaryError('internal', 'no'));
-    expect(await codeOf(capsules.fork(ada, id, 2))).toBe('internal');
+    expect(await codeOf(capsules.fork(ada, id, 2))).toBe('host_failed');
     expect(await capsules.get(ada, id)).toMatchObject({ status: 'running', transition: null });
     expect((await host.list()).length).toBe(await running());
     await capsules.destroy(ada, id);

@@ -1,7 +1,7 @@
 /** What the commands of the area work with, and the checks and records they share. Inside the area only. */
 import type { Database, Trx } from '@aviary/db';
 import { type AviaryError, type Clock, isAviaryError, type Logger, type RandomBytes } from '@aviary/kernel';
-import type { CapsuleHost, CapsuleSpec } from '@aviary/protocol';
+import type { CapsuleSpec } from '@aviary/protocol';
 import type { CapsuleEventData, NewEvent } from '../events/index.ts';
 import type { Hosts } from '../hosts/index.ts';
 import { type Actor, type ActorRef, type Journal, requireTeam } from '../identity/index.ts';
@@ -74,11 +74,6 @@ export async function recordEvent<Type extends keyof CapsuleEventData>(
 ): Promise<void> {
   const resource = { type: type.startsWith('template.') ? 'template' : 'capsule', id: capsule.id };
   await parts.journal.event(trx, { type, data, teamId: capsule.teamId, actor, resource } as NewEvent);
-}
-
-/** The host that has the capsule. Error: host_unavailable. */
-export function hostOf(parts: Pick<Parts, 'hosts'>, capsule: Pick<Capsule, 'hostId'>): CapsuleHost {
-  return parts.hosts.links.capsules(capsule.hostId);
 }
 
 /** What an operation must know of who asked for it. */

@@ -132,6 +132,12 @@ export async function idleCapsules(db: Executor, hostIds: readonly string[], now
   return rows.map(toCapsule);
 }
 
+/** Whether there is such a capsule and it is not gone. */
+export async function isLiving(db: Executor, id: string): Promise<boolean> {
+  const row = await db.selectFrom('capsule').select('status').where('id', '=', id).executeTakeFirst();
+  return row !== undefined && !GONE.includes(row.status);
+}
+
 /** Ids of a team's capsules that are not gone. */
 export async function livingCapsules(db: Executor, teamId: string): Promise<string[]> {
   const rows = await db

@@ -1,9 +1,13 @@
-/** Writes activity in batches and pauses capsules whose time without activity is over. Inside the area only. */
+/**
+ * Rounds that the area makes by itself: activity written in batches, idle capsules paused, hosts compared with
+ * the record. Inside the area only.
+ */
 import { isAviaryError } from '@aviary/kernel';
 import { pauseCapsule } from './commands/pauseCapsule.ts';
 import type { Parts } from './deps.ts';
 import type { Capsule } from './model.ts';
 import { idleCapsules } from './queries.ts';
+import { reconcileHost } from './reconcile.ts';
 
 /** One round: answers the ids it paused. */
 export async function reap(parts: Parts): Promise<string[]> {
@@ -33,11 +37,23 @@ async function pauseIdle(parts: Parts, id: string): Promise<string | null> {
   }
 }
 
+/** Every how many rounds hosts are compared with the record. */
+const RECONCILE_EVERY = 30;
+
+async function reconcileAll(parts: Parts): Promise<void> {
+  for (const hostId of parts.hosts.links.connected()) await reconcileHost(parts, hostId);
+}
+
 /** Rounds once a second until stopped. */
 export function startReaper(parts: Parts): { stop(): Promise<void> } {
   const ending = new AbortController();
   const loop = async () => {
-    while (!ending.signal.aborted) {
+    for (let round = 1; !ending.signal.aborted; round++) {
+      if (round % RECONCILE_EVERY === 0) {
+        await reconcileAll(parts).catch((error) =>
+          parts.log.warn({ err: error }, 'hosts could not be compared'),
+        );
+      }
       await reap(parts).catch((error) => parts.log.warn({ err: error }, 'the reaper could not do its round'));
       await parts.clock.sleep(1000, ending.signal).catch(() => undefined); // aborted: the loop ends
     }

@@ -9,7 +9,7 @@ import { type DriverContext, hostTscKhz } from './context.ts';
 import { createOverlay } from './disk.ts';
 import { capsulePaths, discard, templatePaths } from './layout.ts';
 import { killProcess, waitForEnd } from './lifetime.ts';
-import { INSIDE, kernelCommandLine, OVERHEAD_MB } from './machine.ts';
+import { INSIDE, kernelCommandLine, machineArgs, OVERHEAD_MB } from './machine.ts';
 import { saveDevices } from './migration.ts';
 import { connectQmp } from './qmp.ts';
 import type { TemplateRecord } from './records.ts';
@@ -47,16 +47,26 @@ function whenAborted(signal: AbortSignal): Promise<never> {
   return aborted;
 }
 
+/** Sizes and places are not part of a revision. */
+const ANY_SIZE = {
+  vcpus: 1,
+  memoryMb: 1,
+  rootfs: '',
+  templateDisk: false,
+  egress: true,
+  paths: INSIDE,
+  readonlyMemoryOption: false,
+};
+
 /** Names everything that a base is booted from. */
 export async function revisionOf(
   { images, qemuVersion, acceleration }: DriverContext,
   name: string,
 ): Promise<string> {
   const parts = [await images.kernel(), await images.initramfs(), await images.rootfs(name)];
-  const commandLine = kernelCommandLine(acceleration, 0);
-  const hash = createHash('sha256').update(
-    JSON.stringify([...parts, commandLine, qemuVersion, acceleration]),
-  );
+  const start = { kind: 'boot', commandLine: kernelCommandLine(acceleration, 0) } as const;
+  const machine = machineArgs({ ...ANY_SIZE, acceleration }, start);
+  const hash = createHash('sha256').update(JSON.stringify([...parts, machine, qemuVersion]));
   return hash.digest('hex').slice(0, 12);
 }
 

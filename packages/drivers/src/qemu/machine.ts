@@ -128,7 +128,11 @@ function disk(machine: Machine): string[] {
   nodes.push(
     `driver=qcow2,node-name=disk,file=disk-file,backing=${machine.templateDisk ? 'template' : 'base'},discard=unmap`,
   );
-  return [...nodes.flatMap((node) => ['-blockdev', node]), '-device', 'virtio-blk-device,drive=disk'];
+  return [
+    ...nodes.flatMap((node) => ['-blockdev', node]),
+    '-device',
+    'virtio-blk-device,drive=disk,werror=report,rerror=report',
+  ];
 }
 
 /**

@@ -28,6 +28,7 @@ export const errors: ErrorTable = {
   name_reserved: { status: 409, code: 'name_reserved' },
   capacity_exceeded: { status: 503, code: 'no_hosts_available' },
   capsule_lost: { status: 502, code: 'agent_error' },
+  host_failed: { status: 502, code: 'agent_error' },
 
   process_not_found: { status: 404, code: 'not_found' },
   process_tag_taken: { status: 409, code: 'conflict' },

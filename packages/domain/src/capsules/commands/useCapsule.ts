@@ -2,7 +2,8 @@
 import { AviaryError, isAviaryError } from '@aviary/kernel';
 import type { Guest } from '@aviary/protocol';
 import type { Actor } from '../../identity/index.ts';
-import { authorize, hostOf, type Parts } from '../deps.ts';
+import { authorize, type Parts } from '../deps.ts';
+import { hostOf } from '../host.ts';
 import type { Capsule } from '../model.ts';
 import { getCapsule } from '../queries.ts';
 import { mustRun } from '../transition.ts';

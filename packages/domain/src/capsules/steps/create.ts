@@ -1,7 +1,8 @@
 /** Operation `capsule.create`: makes a recorded capsule on its host, or takes it back. */
 import { AviaryError } from '@aviary/kernel';
 import type { OperationHandler } from '../../operations/index.ts';
-import { type Asked, hostOf, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { type Asked, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { hostOf } from '../host.ts';
 import { getCapsule } from '../queries.ts';
 import { updateCapsule } from '../store.ts';
 
@@ -41,7 +42,9 @@ export function createHandler(parts: Parts): OperationHandler {
         });
         return undefined;
       } catch (error) {
-        await host.destroy(id);
+        await host
+          .destroy(id)
+          .catch((err) => parts.log.warn({ err, id }, 'left on its host; reconciling removes it'));
         throw error;
       } finally {
         quiet();

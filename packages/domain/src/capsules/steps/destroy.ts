@@ -1,6 +1,7 @@
 /** Operation `capsule.destroy`: process and files gone, the row stays to be read. */
 import type { OperationHandler } from '../../operations/index.ts';
-import { type Asked, hostOf, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { type Asked, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { hostOf } from '../host.ts';
 import { getCapsule } from '../queries.ts';
 import { updateCapsule } from '../store.ts';
 

@@ -1,7 +1,8 @@
 /** Operation `capsule.fork`: all recorded children run, or none. */
 import { AviaryError } from '@aviary/kernel';
 import type { OperationHandler } from '../../operations/index.ts';
-import { type Asked, hostOf, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { type Asked, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { hostOf } from '../host.ts';
 import { getCapsule } from '../queries.ts';
 import { updateCapsule } from '../store.ts';
 

@@ -1,6 +1,7 @@
 /** Operation `capsule.pause`: memory and devices to disk; what it had is free for others. */
 import type { OperationHandler } from '../../operations/index.ts';
-import { type Asked, hostOf, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { type Asked, type Parts, reasonOf, recordEvent } from '../deps.ts';
+import { hostOf } from '../host.ts';
 import { getCapsule } from '../queries.ts';
 import { updateCapsule } from '../store.ts';
 

@@ -1,6 +1,7 @@
 /** Operation `template.remove`: the files of a deleted snapshot. */
 import type { OperationHandler } from '../../operations/index.ts';
-import { hostOf, type Parts } from '../deps.ts';
+import type { Parts } from '../deps.ts';
+import { hostOf } from '../host.ts';
 
 export const REMOVE_SNAPSHOT = 'template.remove';
 

@@ -2,7 +2,8 @@
 import { isUniqueViolation } from '@aviary/db';
 import { AviaryError } from '@aviary/kernel';
 import type { OperationHandler } from '../../operations/index.ts';
-import { type Asked, hostOf, type Parts, recordEvent } from '../deps.ts';
+import { type Asked, type Parts, recordEvent } from '../deps.ts';
+import { hostOf } from '../host.ts';
 import { findTemplate, getCapsule } from '../queries.ts';
 import { deleteTemplate, insertTemplate, updateCapsule } from '../store.ts';
 
