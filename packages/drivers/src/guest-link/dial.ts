@@ -20,19 +20,23 @@ export async function dial(
       socket.once('error', resolve);
     });
     if (!(error instanceof Error)) return error;
-    if (!AGAIN.has(error.code ?? '')) throw lost(path, error);
-    if (options.clock.monotonicMs() >= options.deadline) throw late(path, error);
+    if (!AGAIN.has(error.code ?? '')) throw lost(error);
+    if (options.clock.monotonicMs() >= options.deadline) throw late(error);
     await options.clock.sleep(PAUSE_MS, options.signal);
   }
 }
 
-function late(path: string, cause: Error): AviaryError {
-  return new AviaryError('timeout', `nobody listened on ${path} in time`, { cause });
+function late(cause: Error): AviaryError {
+  return new AviaryError('timeout', 'the machine did not open its ports in time', { cause });
 }
 
-function lost(path: string, cause: Error): AviaryError {
-  return new AviaryError('capsule_lost', `connecting to ${path} failed: ${cause.message}`, {
-    cause,
-    details: { reason: cause.message },
-  });
+function lost(cause: Error): AviaryError {
+  return new AviaryError(
+    'capsule_lost',
+    `connecting to the guest agent failed: ${(cause as NodeJS.ErrnoException).code ?? cause.name}`,
+    {
+      cause,
+      details: { reason: 'its agent cannot be reached' },
+    },
+  );
 }

@@ -15,7 +15,6 @@ export const FLAG_MORE = 1;
 export const NONCE_SIZE = 16;
 /** What a frame of OUTPUT or DATA costs of the window at least, so that tiny frames cannot fill the host. */
 export const COST_MIN = 256;
-export const REQUEST_MAX = 4 << 20;
 export const INPUT_WINDOW = 256 << 10;
 export const UPLOAD_WINDOW = 1 << 20;
 

@@ -72,7 +72,10 @@ async function connectUnix(path: string, deadlineMs: number): Promise<Socket> {
   for (;;) {
     const result = await attempt(path);
     if (!(result instanceof Error)) return result;
-    if (performance.now() > end) throw lost(`cannot connect to QEMU at ${path}: ${result.message}`);
+    if (performance.now() > end)
+      throw lost(
+        `QEMU did not open its control socket: ${(result as NodeJS.ErrnoException).code ?? result.name}`,
+      );
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
 }
