@@ -2,9 +2,10 @@
  * What a capsule reaches, and what it does not: DNS and TCP to a machine with a public-looking address, which
  * is a network namespace of the test's own; never the host, private networks, metadata, or another capsule.
  */
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Box } from '../support/api.ts';
 import { type Product, startProduct } from '../support/product.ts';
@@ -119,7 +120,7 @@ describe('egress', () => {
   it("asks the machine's name servers", async () => {
     const { body } = await box.exec({
       cmd: 'python3',
-      args: ['-c', 'import socket; print(socket.gethostbyname("deb.debian.org"))'],
+      args: ['-c', 'import socket, sys; print(socket.gethostbyname(sys.argv[1]))', await publicName()],
       timeout_sec: 20,
     });
     const { body: host } = await hostLookup();
@@ -138,9 +139,17 @@ describe('egress', () => {
 async function hostLookup(): Promise<{ body: string | null }> {
   const { lookup } = await import('node:dns/promises');
   return {
-    body: await lookup('deb.debian.org').then(
+    body: await lookup(await publicName()).then(
       ({ address }) => address,
       () => null,
     ),
   };
+}
+
+/** A name that this machine needs to resolve anyway: its Debian mirror's. */
+async function publicName(): Promise<string> {
+  const { stdout } = await promisify(execFile)('apt-get', ['indextargets', '--format', '$(REPO_URI)']);
+  const name = /https?:\/\/([^/:\s]+)/.exec(stdout)?.[1];
+  if (name === undefined) throw new Error('this machine has no Debian mirror');
+  return name;
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Finishes the tree of the base image "minimal". mmdebstrap runs it on the building machine with the tree as
-# $1. What the machine needed to reach its mirrors (proxies, certificates, its own mirrors) must not stay.
+# $1. What the machine needed to reach its mirrors (proxies, certificates) must not stay.
 set -eu
 root=$1
 
@@ -36,11 +36,7 @@ echo 'nameserver 10.0.2.3' >"$root/etc/resolv.conf"
 mkdir -p "$root/var/lib/dbus"
 ln -sf /etc/machine-id "$root/var/lib/dbus/machine-id"
 
-cat >"$root/etc/apt/sources.list" <<'END'
-deb http://deb.debian.org/debian bookworm main
-deb http://deb.debian.org/debian bookworm-updates main
-deb http://deb.debian.org/debian-security bookworm-security main
-END
+# sources.list names the mirrors that mmdebstrap was given.
 rm -f "$root"/etc/apt/sources.list.d/* "$root/etc/apt/apt.conf.d/99mmdebstrap"
 # Stays in force for packages installed later.
 mv "$root/etc/dpkg/dpkg.cfg.d/99mmdebstrap" "$root/etc/dpkg/dpkg.cfg.d/01-no-documentation"

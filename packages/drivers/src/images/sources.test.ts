@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { candidate, dependency } from './apt.ts';
-import { debianSources, hostSources, parseAptOptions } from './sources.ts';
+import { hostSources, parseAptOptions } from './sources.ts';
 
 let etc: string;
 beforeEach(() => {
@@ -29,9 +29,12 @@ test('both formats are read; other suites, components and disabled stanzas are l
   ]);
 });
 
-test('a machine without sources for the suite uses the distribution itself', async () => {
+test('a machine without sources for the suite is told what to add', async () => {
   writeFileSync(join(etc, 'sources.list'), 'deb http://archive.lan/ubuntu noble main\n');
-  expect(await hostSources('bookworm', etc)).toEqual(debianSources('bookworm'));
+  await expect(hostSources('bookworm', etc)).rejects.toMatchObject({
+    code: 'missing_dependency',
+    message: expect.stringContaining('deb MIRROR bookworm main'),
+  });
 });
 
 test('settings for reaching mirrors are taken over, others are not', () => {

@@ -1,28 +1,28 @@
 /**
- * Which Debian mirrors a root file system is built from: those this machine uses itself, so that mirrors in
- * closed networks work, else Debian's own. Image builder only. Source of the two formats: sources.list(5).
+ * Which Debian mirrors a root file system is built from, and keeps: those this machine uses itself, so that
+ * mirrors in closed networks work. Image builder only. Source of the two formats: sources.list(5).
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AviaryError } from '@aviary/kernel';
 import { run } from './command.ts';
 
-/** Used when the machine has no source for the suite (another distribution, another release). */
-export function debianSources(suite: string): string[] {
-  return [
-    `deb http://deb.debian.org/debian ${suite} main`,
-    `deb http://deb.debian.org/debian ${suite}-updates main`,
-    `deb http://deb.debian.org/debian-security ${suite}-security main`,
-  ];
-}
-
-/** One-line sources of `suite` and its updates; never empty. `etc` is the apt directory, /etc/apt. */
+/**
+ * One-line sources of `suite` and its updates; never empty. `etc` is the apt directory, /etc/apt. Error:
+ * missing_dependency when the machine has none (another distribution, another release).
+ */
 export async function hostSources(suite: string, etc = '/etc/apt'): Promise<string[]> {
   const lines = (await sourceFiles(etc)).flatMap((file) =>
     file.name.endsWith('.sources') ? parseStanzas(file.text) : parseLines(file.text),
   );
   const wanted = new Set([suite, `${suite}-updates`, `${suite}-security`]);
   const ours = lines.filter((source) => wanted.has(source.suite) && source.components.includes('main'));
-  if (!ours.some((source) => source.suite === suite)) return debianSources(suite);
+  if (!ours.some((source) => source.suite === suite)) {
+    throw new AviaryError(
+      'missing_dependency',
+      `this machine has no apt source for Debian ${suite}; add a line like "deb MIRROR ${suite} main" in ${etc}/sources.list.d`,
+    );
+  }
   return [...new Set(ours.map((source) => `deb ${source.uri} ${source.suite} main`))];
 }
 

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { silentLogger } from '@aviary/kernel';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { createImageStore, defaultCacheDir, type ImageStore } from './index.ts';
+import { hostSources } from './sources.ts';
 
 let dir: string;
 let store: ImageStore;
@@ -57,7 +58,7 @@ test('the root file system is clean, sparse, can grow, and keeps nothing of the 
   expect(spawnSync('/usr/sbin/e2fsck', ['-fn', image.path]).status).toBe(0);
   const cat = (path: string) => read('debugfs', '-R', `cat ${path}`, image.path);
   expect(cat('/etc/passwd')).toContain('user:x:1000:1000::/home/user:/bin/bash');
-  expect(cat('/etc/apt/sources.list')).toContain('deb http://deb.debian.org/debian bookworm main');
+  for (const source of await hostSources('bookworm')) expect(cat('/etc/apt/sources.list')).toContain(source);
   expect(read('debugfs', '-R', 'ls -p /etc/apt/apt.conf.d', image.path)).not.toContain('mmdebstrap');
   expect(read('debugfs', '-R', 'ls -p /usr/local/share/ca-certificates', image.path)).not.toContain('.crt');
   expect(read('dumpe2fs', '-h', image.path)).toMatch(/Reserved GDT blocks:\s+1\d\d/);
