@@ -229,7 +229,7 @@ describe('forks', () => {
     await product.api.destroyAll();
   });
 
-  it('case 34: a bad count is 400, a paused source 409, one that is gone 409, an unknown one 404', async () => {
+  it('case 34: a bad count is 400, a paused source 409, a destroyed or unknown one 404', async () => {
     const box = await create();
     const refused = async (body: object, path = box.path) =>
       (await product.api.post<Failure>(`${path}/fork`, body)).status;
@@ -237,7 +237,7 @@ describe('forks', () => {
     await box.pause();
     expect(await refused({ count: 1 })).toBe(409);
     await box.destroy();
-    expect(await refused({ count: 1 })).toBe(409);
+    expect(await refused({ count: 1 })).toBe(404);
     expect(await refused({ count: 1 }, `/v1/capsules/${UNKNOWN}`)).toBe(404);
   });
 });

@@ -98,7 +98,7 @@ describe('lifecycle', () => {
     expect([paused.status, paused.body?.error.code]).toEqual([409, 'invalid_state']);
     expect((await product.api.post(`/v1/capsules/${UNKNOWN}/ping`)).status).toBe(404);
     await product.api.capsule(id).destroy();
-    expect((await ping()).status).toBe(409);
+    expect((await ping()).status).toBe(404);
   });
 
   it('case 5: an unknown template is 404, a bad name 400', async () => {

@@ -73,7 +73,7 @@ describe('timeout', () => {
     expect((await timeout(box, -1)).status).toBe(400);
     expect((await timeout(box, 1.5)).status).toBe(400);
     await box.destroy();
-    expect((await timeout(box, 60)).status).toBe(409);
+    expect((await timeout(box, 60)).status).toBe(404);
     await awake.destroy();
   });
 });
@@ -96,7 +96,7 @@ describe('pause and resume', () => {
     }
     await expect(box.stream()).rejects.toMatchObject({ status: 409 });
     await box.destroy();
-    expect((await box.pause()).status).toBe(409);
+    expect((await box.pause()).status).toBe(404);
     expect((await product.api.capsule(UNKNOWN).pause()).status).toBe(404);
     expect((await product.api.capsule(UNKNOWN).resume()).status).toBe(404);
   });

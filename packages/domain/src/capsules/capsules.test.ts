@@ -141,7 +141,10 @@ describe('life', () => {
     expect(await codeOf(capsules.use(ada, id, async () => undefined))).toBe('capsule_not_running');
     expect(await capsules.resume(ada, id)).toMatchObject({ status: 'running', transition: null });
     await capsules.destroy(ada, id);
-    expect(await codeOf(capsules.pause(ada, id))).toBe('capsule_not_running');
+    for (const call of [capsules.pause, capsules.resume, capsules.ping]) {
+      expect(await codeOf(call(ada, id))).toBe('capsule_not_found');
+    }
+    expect(await codeOf(capsules.setTimeout(ada, id, 5))).toBe('capsule_not_found');
   });
 
   test('case 16: of five pauses at once one wins, the others are refused, and the capsule is paused', async () => {

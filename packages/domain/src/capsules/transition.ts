@@ -75,8 +75,15 @@ function busy(capsule: Capsule): AviaryError {
   );
 }
 
+/** Throws for a destroyed capsule: it can be read, but nothing can be done with it. */
+export function mustExist(capsule: Capsule): void {
+  if (capsule.status === 'stopped')
+    throw new AviaryError('capsule_not_found', `capsule ${capsule.id} was destroyed`);
+}
+
 /** Throws unless the capsule runs. */
 export function mustRun(capsule: Capsule): void {
+  mustExist(capsule);
   if (capsule.status === 'running') return;
   throw new AviaryError('capsule_not_running', `capsule ${capsule.id} is ${capsule.status}, not running`, {
     details: { status: capsule.status },

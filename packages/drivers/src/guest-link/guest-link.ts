@@ -134,6 +134,7 @@ function assemble(
         [F.SIGNAL, toSignal(signal)],
       ]);
       await ctl.request(`sending ${signal} to ${selector}`, T.KILL, fields);
+      if (signal === 'SIGKILL') await untilGone(ctl, selector, clock);
     },
     ...createFiles(bulk),
     metrics: async () => {
@@ -156,6 +157,19 @@ function assemble(
       return clock.monotonicMs() - start;
     },
   };
+}
+
+/** How long a killed process may take to be gone, e.g. in the middle of a write to disk; milliseconds. */
+const DYING_MS = 2_000;
+
+/** Nothing survives SIGKILL, but its end takes a moment: until then it is listed and has its tag. */
+async function untilGone(ctl: Connection, selector: string, clock: Clock): Promise<void> {
+  const deadline = clock.monotonicMs() + DYING_MS;
+  const isIt = ({ pid, tag }: GuestProcessInfo) => tag === selector || String(pid) === selector;
+  while (clock.monotonicMs() < deadline) {
+    if (!decodeProcesses(await ctl.request('listing processes', T.PROCESSES)).some(isIt)) return;
+    await clock.sleep(2);
+  }
 }
 
 function attach(ctl: Connection, selector: string, from: { stdout?: number; stderr?: number }) {

@@ -22,6 +22,8 @@ export interface Cgroups {
   create(name: string, limits: CgroupLimits): Promise<string[]>;
   /** Ends what still runs in the group and removes it; unknown names are fine. */
   remove(name: string): Promise<void>;
+  /** Removes the parent too; only when no group is left. */
+  close(): Promise<void>;
   /** Names of the groups that exist. */
   list(): Promise<string[]>;
 }
@@ -49,6 +51,7 @@ export async function openCgroups(parent: string, log: Logger): Promise<Cgroups>
       missing,
       create: async () => [],
       remove: async () => undefined,
+      close: async () => undefined,
       list: async () => [],
     };
   }
@@ -63,6 +66,9 @@ export async function openCgroups(parent: string, log: Logger): Promise<Cgroups>
     },
     remove: async (name) => {
       for (const base of bases) await removeWhenEmpty(join(base, name));
+    },
+    close: async () => {
+      for (const base of bases) await removeWhenEmpty(base);
     },
     list: async () => {
       const entries = await readdir(bases[0]!, { withFileTypes: true });

@@ -117,8 +117,7 @@ export async function createQemuHost(options: QemuHostOptions): Promise<QemuHost
       await templates.close();
       await pool.close();
       capsules.detach();
-      if ([...capsules.entries()].every((entry) => entry.state !== 'running'))
-        await prepared.egress?.remove();
+      if ([...capsules.entries()].every((entry) => entry.state !== 'running')) await prepared.remove();
     },
   };
 }
@@ -126,7 +125,8 @@ export async function createQemuHost(options: QemuHostOptions): Promise<QemuHost
 interface Prepared {
   launcher: Launcher;
   network: HostFacts['network'];
-  egress: Egress | null;
+  /** Takes network and control groups away again; only when no capsule runs. */
+  remove(): Promise<void>;
   /** Removes control groups that belong to none of these units. */
   removeStrays(units: readonly string[]): Promise<void>;
 }
@@ -151,7 +151,7 @@ async function prepareLauncher(parts: {
   if (process.getuid?.() !== 0) {
     const launcher = createPlainLauncher(common);
     const network = { egress: false, reason: launcher.reason };
-    return { launcher, network, egress: null, removeStrays: async () => undefined };
+    return { launcher, network, remove: async () => undefined, removeStrays: async () => undefined };
   }
   const preload = await ensureProgram('readonly-memory.so', cacheDir);
   const cgroups = await openCgroups(`aviary-${name}`, log);
@@ -169,7 +169,10 @@ async function prepareLauncher(parts: {
   return {
     launcher,
     network,
-    egress,
+    remove: async () => {
+      await egress?.remove();
+      await cgroups.close();
+    },
     removeStrays: async (units) => {
       for (const group of await cgroups.list()) if (!units.includes(group)) await cgroups.remove(group);
     },

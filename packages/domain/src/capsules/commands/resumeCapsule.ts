@@ -5,7 +5,7 @@ import type { Parts } from '../deps.ts';
 import type { Capsule } from '../model.ts';
 import { getCapsule } from '../queries.ts';
 import { RESUME } from '../steps/resume.ts';
-import { runTransition } from '../transition.ts';
+import { mustExist, runTransition } from '../transition.ts';
 
 export async function resumeCapsule(parts: Parts, actor: Actor, id: string): Promise<Capsule> {
   await runTransition(parts, actor, id, {
@@ -13,6 +13,7 @@ export async function resumeCapsule(parts: Parts, actor: Actor, id: string): Pro
     transition: 'resuming',
     kind: RESUME,
     allowed: (capsule) => {
+      mustExist(capsule);
       if (capsule.status === 'paused') return;
       throw new AviaryError('capsule_not_paused', `capsule ${id} is ${capsule.status}, not paused`, {
         details: { status: capsule.status },

@@ -7,13 +7,15 @@ import { parseNumber } from '../input.ts';
 import type { Capsule } from '../model.ts';
 import { getCapsule } from '../queries.ts';
 import { updateCapsule } from '../store.ts';
+import { mustExist } from '../transition.ts';
 
 export async function setTimeout(parts: Parts, actor: Actor, id: string, seconds: number): Promise<Capsule> {
   const teamId = await authorize(parts, actor, 'capsule.set_timeout', { type: 'capsule', id });
   const timeoutSec = parseNumber('timeoutSec', seconds, 0);
   return transaction(parts.db.kysely, async (trx) => {
     const capsule = await getCapsule(trx, id, teamId, true);
-    if (capsule.status === 'stopped' || capsule.status === 'error') {
+    mustExist(capsule);
+    if (capsule.status === 'error') {
       throw new AviaryError('capsule_not_running', `capsule ${id} is ${capsule.status}`);
     }
     const now = parts.clock.now();

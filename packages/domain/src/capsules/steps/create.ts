@@ -23,7 +23,7 @@ export function createHandler(parts: Parts): OperationHandler {
         if (!spec)
           throw new AviaryError(
             'shutting_down',
-            'Aviary was restarted while the capsule was made; create it again',
+            'the making of this capsule was interrupted; create it again',
           );
         const made = await host.create(spec);
         await ctx.finish(async (trx) => {

@@ -17,8 +17,7 @@ export function forkHandler(parts: Parts): OperationHandler {
       const host = hostOf(parts, source);
       const { templateRef: template, vcpus, memoryMb, diskMb, user } = source;
       try {
-        if (ctx.attempt > 1)
-          throw new AviaryError('shutting_down', 'Aviary was restarted during the fork; fork again');
+        if (ctx.attempt > 1) throw new AviaryError('shutting_down', 'the fork was interrupted; fork again');
         const made = await host.fork(
           source.id,
           // The children take over the source's environment, which only the host knows.
