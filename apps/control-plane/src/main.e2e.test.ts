@@ -177,9 +177,9 @@ it('does not wait for what is under way at a second Ctrl-C', async () => {
   socket.on('error', () => undefined);
   // a request that never ends keeps the drain waiting
   socket.write(
-    'POST /v1/auth/login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n',
+    'POST /v1/auth/login HTTP/1.1\r\nhost: localhost\r\nexpect: 100-continue\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n',
   );
-  await once(socket, 'connect');
+  await once(socket, 'data'); // "100 Continue": it waits for the body
   running.child.kill('SIGINT');
   await expect.poll(() => refused(`${running.url}/healthz`)).toBe(true);
   // as late as a person's second one
