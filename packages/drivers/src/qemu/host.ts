@@ -349,6 +349,7 @@ export function createCapsules(
     guest: async (id) => {
       const entry = entryOf(id);
       const machine = runningMachine(entry);
+      pool.used();
       try {
         return await linkGuest(machine, entry.paths, log);
       } catch (error) {

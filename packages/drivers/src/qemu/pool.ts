@@ -1,6 +1,6 @@
 /**
  * The warm pool: clones that ran one command and were stopped, per template and size. Claiming one takes
- * milliseconds. Refilled in the background, one at a time, and only while no request waits. Inside the
+ * milliseconds. Refilled in the background, one at a time, and only while nobody uses a capsule. Inside the
  * driver only.
  */
 import { readdir } from 'node:fs/promises';
@@ -28,6 +28,8 @@ export interface Pool {
   want(template: BootedTemplate, count: number): void;
   /** Counts requests under way; the pool fills only while there are none. */
   busy<T>(work: () => Promise<T>): Promise<T>;
+  /** Somebody works in a capsule: the pool keeps its hands off the processors for a moment. */
+  used(): void;
   /** Ready and wanted clones, over all templates. */
   status(): { ready: number; wanted: number };
   /** Ends the members of a template that goes away. */
@@ -40,13 +42,31 @@ export interface Pool {
 /** Pause after a failed refill, so that a broken host is not kept busy. */
 const RETRY_MS = 5_000;
 
+/** So long nobody must have used a capsule before the pool takes the processors, unless it is half empty. */
+const QUIET_MS = 300;
+
+interface Shelf {
+  template: BootedTemplate;
+  wanted: number;
+  ready: PoolMember[];
+}
+
 export function createPool(context: DriverContext, maxMembers: number): Pool {
   const { layout, log, uids } = context;
-  const shelves = new Map<string, { template: BootedTemplate; wanted: number; ready: PoolMember[] }>();
+  const shelves = new Map<string, Shelf>();
   let working = 0;
   let filling: Promise<void> | null = null;
   let closed = false;
-  let retry: NodeJS.Timeout | null = null;
+  let later: NodeJS.Timeout | null = null;
+  let lastUse = Number.NEGATIVE_INFINITY;
+
+  /** Tries again in so many milliseconds; an earlier appointment is kept. */
+  const fillLater = (ms: number) => {
+    later ??= setTimeout(() => {
+      later = null;
+      fill();
+    }, ms);
+  };
 
   const readyCount = () => [...shelves.values()].reduce((sum, shelf) => sum + shelf.ready.length, 0);
 
@@ -59,14 +79,14 @@ export function createPool(context: DriverContext, maxMembers: number): Pool {
   };
 
   const fill = () => {
-    if (filling || closed || working > 0 || retry || !nextShelf()) return;
-    filling = addOne()
+    const shelf = nextShelf();
+    if (filling || closed || working > 0 || later || !shelf) return;
+    const quietFor = performance.now() - lastUse;
+    if (quietFor < QUIET_MS && shelf.ready.length * 2 >= shelf.wanted) return fillLater(QUIET_MS - quietFor);
+    filling = addOne(shelf)
       .catch((error) => {
         log.warn({ err: error }, 'the warm pool could not be refilled');
-        retry = setTimeout(() => {
-          retry = null;
-          fill();
-        }, RETRY_MS);
+        fillLater(RETRY_MS);
       })
       .finally(() => {
         filling = null;
@@ -74,12 +94,12 @@ export function createPool(context: DriverContext, maxMembers: number): Pool {
       });
   };
 
-  const addOne = async () => {
-    const shelf = nextShelf();
-    if (!shelf) return;
+  const addOne = async (shelf: Shelf) => {
     const member = await makeMember(context, shelf.template);
     member.machine.qmp.closed.then(() => {
+      if (!shelf.ready.includes(member)) return; // claimed, or ended on purpose
       shelf.ready = shelf.ready.filter((other) => other !== member);
+      discardMember(member).catch((err) => log.warn({ err }, 'a dead warm clone could not be removed'));
     });
     if (closed || !shelves.has(shelf.template.key)) await discardMember(member);
     else shelf.ready.push(member);
@@ -105,8 +125,12 @@ export function createPool(context: DriverContext, maxMembers: number): Pool {
         return await work();
       } finally {
         working--;
+        lastUse = performance.now();
         setImmediate(fill);
       }
+    },
+    used: () => {
+      lastUse = performance.now();
     },
     status: () => ({
       ready: readyCount(),
@@ -115,14 +139,14 @@ export function createPool(context: DriverContext, maxMembers: number): Pool {
     drop: async (key) => {
       const shelf = shelves.get(key);
       shelves.delete(key);
-      for (const member of shelf?.ready ?? []) await discardMember(member);
+      for (const member of shelf?.ready.splice(0) ?? []) await discardMember(member);
     },
     clear: async () => {
       for (const name of await readdir(layout.pool)) await discard(layout, join(layout.pool, name));
     },
     close: async () => {
       closed = true;
-      if (retry) clearTimeout(retry);
+      if (later) clearTimeout(later);
       await filling;
       for (const shelf of shelves.values())
         for (const member of shelf.ready.splice(0)) await discardMember(member);
