@@ -8,6 +8,9 @@ import type { CapsuleTable, TemplateTable } from './schema.ts';
 /** States a capsule is not listed in, because it exists no more. */
 const GONE: CapsuleStatus[] = ['stopped', 'error'];
 
+/** Every capsule of today runs on the machine of its control plane. */
+export const HOST_IP = '127.0.0.1';
+
 function toCapsule(row: Selectable<CapsuleTable>): Capsule {
   return {
     id: row.id,
@@ -25,7 +28,7 @@ function toCapsule(row: Selectable<CapsuleTable>): Capsule {
     metadata: row.metadata,
     user: row.default_user,
     guestIp: row.guest_ip,
-    hostIp: '127.0.0.1',
+    hostIp: HOST_IP,
     createdAt: row.created_at,
     startedAt: row.started_at,
     lastActiveAt: row.last_active_at,

@@ -6,9 +6,9 @@ import { type Actor, actorRef } from '../../identity/index.ts';
 import { authorize, type Parts, recordAudit, recordEvent } from '../deps.ts';
 import { hostOf } from '../host.ts';
 import { parseEnvs, parseMetadata, parseNumber, parseTemplateName, parseUser } from '../input.ts';
-import { type Capsule, type CreateCapsule, DEFAULTS, type Template } from '../model.ts';
-import { getCapsule, getTemplate } from '../queries.ts';
-import { CREATE } from '../steps/create.ts';
+import { BASE_TEMPLATES, type Capsule, type CreateCapsule, DEFAULTS, type Template } from '../model.ts';
+import { getTemplate, HOST_IP } from '../queries.ts';
+import { CREATE, madeOf } from '../steps/create.ts';
 import { insertCapsules } from '../store.ts';
 
 export async function createCapsule(parts: Parts, actor: Actor, order: CreateCapsule): Promise<Capsule> {
@@ -16,13 +16,14 @@ export async function createCapsule(parts: Parts, actor: Actor, order: CreateCap
   const teamId = await authorize(parts, actor, 'capsule.create');
   if (teamId === null) throw new AviaryError('forbidden', 'capsules belong to a team');
   const spec = parse(order);
-  const template = await getTemplate(db.kysely, teamId, spec.templateName);
+  const template =
+    baseTemplate(spec.templateName) ?? (await getTemplate(db.kysely, teamId, spec.templateName));
   const sizes = sizesOf(template, spec);
   const templateRef: TemplateRef =
     template.type === 'base' ? { kind: 'base', name: template.name } : { kind: 'snapshot', id: template.id };
   const id = newId('capsule', parts.random);
 
-  const queued = await transaction(db.kysely, async (trx) => {
+  const { queued, capsule } = await transaction(db.kysely, async (trx) => {
     const where = template.hostId === null ? {} : { hostId: template.hostId };
     const { hostId } = await hosts.reserve(trx, { subject: id, teamId, ...sizes, ...where });
     const now = clock.now();
@@ -43,7 +44,7 @@ export async function createCapsule(parts: Parts, actor: Actor, order: CreateCap
       metadata: spec.metadata,
       user: spec.user,
       guestIp: '',
-      hostIp: '',
+      hostIp: HOST_IP,
       createdAt: now,
       startedAt: null,
       lastActiveAt: null,
@@ -59,16 +60,26 @@ export async function createCapsule(parts: Parts, actor: Actor, order: CreateCap
       hostId,
     });
     const input = { actor: { ...actorRef(actor) }, hostId };
-    return operations.enqueue(trx, { kind: CREATE, subject: id, teamId, input });
+    return { capsule, queued: await operations.enqueue(trx, { kind: CREATE, subject: id, teamId, input }) };
   });
   const ordered: CapsuleSpec = { id, template: templateRef, ...sizes, envs: spec.envs, user: spec.user };
   parts.orders.set(queued.id, ordered);
   try {
-    await operations.run(queued);
+    const made = madeOf(await operations.run(queued));
+    return { ...capsule, ...made, status: 'running', statusReason: null, transition: null };
   } finally {
     parts.orders.delete(queued.id);
   }
-  return getCapsule(db.kysely, id, teamId);
+}
+
+/** Bases are the same for everybody, so nobody has to look them up; their names cannot be taken. */
+function baseTemplate(name: string):
+  | (Pick<Template, 'type' | 'id' | 'name' | 'vcpus' | 'memoryMb' | 'diskMb'> & {
+      hostId: null;
+    })
+  | null {
+  if (!(BASE_TEMPLATES as readonly string[]).includes(name)) return null;
+  return { type: 'base', id: name, name, vcpus: null, memoryMb: null, diskMb: null, hostId: null };
 }
 
 function parse(order: CreateCapsule) {
@@ -85,7 +96,10 @@ function parse(order: CreateCapsule) {
 }
 
 /** A snapshot fixes processors and memory, and its disk can only grow. */
-function sizesOf(template: Template, spec: ReturnType<typeof parse>) {
+function sizesOf(
+  template: Pick<Template, 'name' | 'vcpus' | 'memoryMb' | 'diskMb'>,
+  spec: ReturnType<typeof parse>,
+) {
   const least = template.diskMb ?? DEFAULTS.diskMb;
   if (spec.diskMb !== null && spec.diskMb < least) {
     throw new AviaryError('invalid_request', `disk_mb: ${template.name} needs at least ${least}`, {

@@ -1,12 +1,19 @@
 /** Operation `capsule.create`: makes a recorded capsule on its host, or takes it back. */
 import { AviaryError } from '@aviary/kernel';
-import type { OperationHandler } from '../../operations/index.ts';
+import type { Json, OperationHandler } from '../../operations/index.ts';
 import { type Asked, type Parts, reasonOf, recordEvent } from '../deps.ts';
 import { hostOf } from '../host.ts';
+import type { Capsule } from '../model.ts';
 import { getCapsule } from '../queries.ts';
 import { updateCapsule } from '../store.ts';
 
 export const CREATE = 'capsule.create';
+
+/** What the operation answers: where the capsule is, and since when it runs. */
+export function madeOf(result: Json): Pick<Capsule, 'guestIp' | 'startedAt' | 'lastActiveAt' | 'updatedAt'> {
+  const { guestIp, at } = result as { guestIp: string; at: string };
+  return { guestIp, startedAt: new Date(at), lastActiveAt: new Date(at), updatedAt: new Date(at) };
+}
 
 export function createHandler(parts: Parts): OperationHandler {
   return {
@@ -38,7 +45,7 @@ export function createHandler(parts: Parts): OperationHandler {
           await recordEvent(parts, trx, actor, { id, teamId: ctx.teamId ?? '' }, 'capsule.running', {
             hostId,
           });
-          return undefined;
+          return { guestIp: made.guestIp, at: now.toISOString() };
         });
         return undefined;
       } catch (error) {
