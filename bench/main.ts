@@ -69,6 +69,14 @@ Machine: ${machine}. ${rounds} rounds of each. ${new Date().toISOString().slice(
 
 "Create to first output" is \`POST /v1/capsules\` plus \`POST …/exec\` of \`echo hello\`, both answered, one after the other.
 The pool was full before each round with a warm pool, and turned off for the rounds without.
+
+## What misses its target, and why
+
+Resume to the first output: a resumed capsule is a new QEMU process, and under emulation a new process has translated
+nothing yet. Most of the time goes into that: starting QEMU, telling the guest who it is, and above all the first command,
+which is slow in every process that has not run one (the same as with an empty pool). The saved pages themselves are put
+back in a few milliseconds. Hardware virtualisation removes it; without it, keeping the stopped process of a paused capsule
+for a while would, at the price of its memory.
 `;
   await writeFile(fileURLToPath(new URL('../docs/benchmarks.md', import.meta.url)), page);
 }
