@@ -45,6 +45,7 @@ export const SYSTEM_PACKAGES = [
     group: 'core',
     programs: ['newuidmap', 'newgidmap'],
   },
+  { name: 'curl', why: 'types the first steps', group: 'core', programs: ['curl'] },
   { name: 'iproute2', why: "makes the capsules' network", group: 'guest-network', programs: ['ip'] },
   { name: 'nftables', why: 'filters what leaves that network', group: 'guest-network', programs: ['nft'] },
   {
