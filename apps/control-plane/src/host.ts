@@ -5,7 +5,7 @@ import { createImageStore, defaultCacheDir } from '@aviary/drivers/images';
 import { createMockHost } from '@aviary/drivers/mock';
 import { createQemuHost } from '@aviary/drivers/qemu';
 import { type Clock, isAviaryError, type Logger } from '@aviary/kernel';
-import type { CapsuleHost, HostProgress } from '@aviary/protocol';
+import type { CapsuleHost, HostFacts, HostProgress } from '@aviary/protocol';
 import { ensureAgent } from '../../../guest/build-agent.mjs';
 import type { Config } from './settings.ts';
 
@@ -79,12 +79,22 @@ async function openQemu(config: HostConfig, log: Logger, say: Say): Promise<Loca
   host.subscribe((event) => {
     if (event.type === 'progress') show(event.progress);
   });
-  const { acceleration, accelerationReason } = await host.facts();
+  const facts = await host.facts();
   return {
     capsules: host,
-    description: `${acceleration === 'kvm' ? 'hardware virtualisation' : 'software emulation'}: ${accelerationReason}`,
+    description: describe(facts),
     pool: () => host.pool(),
     warmUp: (vcpus, memoryMb) => host.warmUp({ kind: 'base', name: 'minimal' }, vcpus, memoryMb),
     close: () => host.close(),
   };
+}
+
+/** How capsules run here, and what they do without. */
+function describe({ acceleration, accelerationReason, confinement, network }: HostFacts): string {
+  const kind = acceleration === 'kvm' ? 'hardware virtualisation' : 'software emulation';
+  const without = new Set([
+    ...(confinement.full ? [] : [confinement.reason]),
+    ...(network.egress ? [] : [network.reason]),
+  ]);
+  return [`${kind}: ${accelerationReason}`, ...without].join('; ');
 }
