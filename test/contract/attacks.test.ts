@@ -220,7 +220,7 @@ describe('bodies', () => {
       });
       expect(response.status).toBe(400);
     }
-    expect(performance.now() - started).toBeLessThan(1000);
+    expect(performance.now() - started).toBeLessThan(10_000);
   });
 
   const upload = (parts: string) =>

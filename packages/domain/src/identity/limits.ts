@@ -15,9 +15,9 @@ export interface CredentialLimits {
   loginPerAccountAndIp: Limit;
   /** Failed logins per address. Default 50 per 300 s. */
   loginPerIp: Limit;
-  /** Failed tokens and API keys per address. Default 100 per 60 s. */
+  /** Failed tokens and API keys per address. Default 300 per 60 s: both are too long to be guessed. */
   tokenPerIp: Limit;
-  /** Signups (all, not only failed ones) per address. Default 20 per 3600 s. */
+  /** Signups (all, not only failed ones) per address. Default 300 per 3600 s. */
   signupPerIp: Limit;
   /** Searches for people, and additions to a team, per account: both say who exists. Default 60 per 60 s. */
   lookupPerAccount: Limit;
@@ -26,8 +26,8 @@ export interface CredentialLimits {
 export const DEFAULT_LIMITS: CredentialLimits = {
   loginPerAccountAndIp: { max: 10, windowSec: 300 },
   loginPerIp: { max: 50, windowSec: 300 },
-  tokenPerIp: { max: 100, windowSec: 60 },
-  signupPerIp: { max: 20, windowSec: 3600 },
+  tokenPerIp: { max: 300, windowSec: 60 },
+  signupPerIp: { max: 300, windowSec: 3600 },
   lookupPerAccount: { max: 60, windowSec: 60 },
 };
 

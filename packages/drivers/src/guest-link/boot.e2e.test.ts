@@ -265,7 +265,7 @@ describe('the link', () => {
     }
   });
 
-  test('is fast enough to be worth it', { timeout: 120_000 }, async () => {
+  test('moves large files and much output whole; prints how fast', { timeout: 120_000 }, async () => {
     const times: number[] = [];
     for (let i = 0; i < 60; i++) {
       const start = performance.now();
@@ -276,25 +276,29 @@ describe('the link', () => {
     measured['warm exec of true, p50 / p95'] = `${times[30]!.toFixed(1)} / ${times[57]!.toFixed(1)} ms`;
     await link.ping();
     await ms('ping', () => link.ping());
-    await rate('output of cat, guest to host', async () => {
+    await rate('output of head, guest to host', async () => {
       const process = await link.exec({ argv: ['head', '-c', '64000000', '/dev/zero'] });
-      return (await collect(process)).stdout.length;
+      const { length } = (await collect(process)).stdout;
+      expect(length).toBe(64_000_000);
+      return length;
     });
     for (const path of ['/dev/shm/big', '/root/big']) {
       await rate(`upload to ${path}`, async () => {
         const body = (async function* () {
           for (let i = 0; i < 640; i++) yield Buffer.alloc(65536, i);
         })();
-        return (await link.writeFile(path, body)).size;
+        const { size } = await link.writeFile(path, body);
+        expect(size).toBe(640 * 65536);
+        return size;
       });
       await rate(`download of ${path}`, async () => {
         let size = 0;
         for await (const part of (await link.readFile(path)).body) size += (part as Buffer).length;
+        expect(size).toBe(640 * 65536);
         return size;
       });
       await link.remove(path);
     }
-    expect(times[30]).toBeLessThan(50);
   });
 });
 

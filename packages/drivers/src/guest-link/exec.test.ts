@@ -84,7 +84,6 @@ describe('a foreground command', () => {
   });
 
   test('ends with its process, not with its pipes, and a child that goes on writing lives (48)', async () => {
-    const start = performance.now();
     const said = await sh(
       agent.link,
       '(for i in 1 2 3 4 5 6 7 8; do sleep 0.1; echo x; done; touch "$0/lived") & echo hi'.replace(
@@ -93,7 +92,7 @@ describe('a foreground command', () => {
       ),
     );
     expect(said.stdout.toString()).toBe('hi\n');
-    expect(performance.now() - start).toBeLessThan(700);
+    expect(existsSync(`${agent.dir}/lived`)).toBe(false);
     await expect.poll(() => existsSync(`${agent.dir}/lived`), { timeout: 5000 }).toBe(true);
   });
 
